@@ -1,0 +1,118 @@
+import * as z from 'zod';
+import { conditionSchema } from './condition.ts';
+import { memberSchema } from './member.ts';
+import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from './names.ts';
+import { operationKinds } from './operation.ts';
+import { tenantSpecSchema } from './spec.ts';
+
+/** Ciphertext of KMS, base64. */
+const ciphertextSchema = z.string();
+
+export const pkiSchema = z.strictObject({
+  /** PEM. More than one certificate while a CA rollover is under way. */
+  caBundle: z.string(),
+  /** PKCS#8 PEM, encrypted under the context `{tenant, purpose: 'ca'}`. */
+  caKey: ciphertextSchema,
+  /** The certificate with which functions call the nanny's admin API. */
+  controlPlaneCertificate: z.string(),
+  /** PKCS#8 PEM, encrypted under the context `{tenant, purpose: 'control-plane'}`. */
+  controlPlaneKey: ciphertextSchema,
+});
+
+/** One bootstrap of a cluster: a fresh random token (design §1). Never `new` again once `formed`. */
+export const incarnationSchema = z.discriminatedUnion('state', [
+  /** Members are being launched; nobody has been told to boot. */
+  z.strictObject({ state: z.literal('gathering'), number: z.int().min(1), token: z.string() }),
+  /** All wanted members had joined: this fixed set was told to boot with state `new`. */
+  z.strictObject({
+    state: z.literal('booting'),
+    number: z.int().min(1),
+    token: z.string(),
+    /** The same initial cluster for all: name → peer URL. */
+    initialCluster: z.record(memberNameSchema, z.url()),
+    bootedAt: isoTimeSchema,
+  }),
+  /** A quorum has formed; clusterId is latched. */
+  z.strictObject({
+    state: z.literal('formed'),
+    number: z.int().min(1),
+    token: z.string(),
+    clusterId: etcdIdSchema,
+    initialCluster: z.record(memberNameSchema, z.url()),
+    formedAt: isoTimeSchema,
+  }),
+]);
+
+export type Incarnation = z.infer<typeof incarnationSchema>;
+
+/** Phase and what only this phase has. Later issues add updating, recovering and hibernated. */
+export const statusSchema = z.discriminatedUnion('phase', [
+  z.strictObject({ phase: z.literal('creating'), conditions: z.array(conditionSchema) }),
+  z.strictObject({
+    phase: z.literal('available'),
+    conditions: z.array(conditionSchema),
+    since: isoTimeSchema,
+  }),
+  z.strictObject({
+    phase: z.literal('degraded'),
+    conditions: z.array(conditionSchema),
+    since: isoTimeSchema,
+    reason: z.string(),
+  }),
+  z.strictObject({
+    phase: z.literal('deleting'),
+    conditions: z.array(conditionSchema),
+    since: isoTimeSchema,
+  }),
+  z.strictObject({
+    phase: z.literal('failed'),
+    conditions: z.array(conditionSchema),
+    since: isoTimeSchema,
+    reason: z.string(),
+  }),
+]);
+
+export type TenantStatus = z.infer<typeof statusSchema>;
+export type Phase = TenantStatus['phase'];
+
+/** Who works on the tenant now. `fence` grows with every new holder and goes along to the nannies. */
+export const leaseSchema = z.strictObject({
+  holder: z.string(),
+  fence: z.int().min(1),
+  expiresAt: isoTimeSchema,
+});
+
+export type Lease = z.infer<typeof leaseSchema>;
+
+export const tenantRecordSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  tenantId: tenantIdSchema,
+  cell: z.string(),
+  /** ARN of the account principal that created it. */
+  owner: z.string(),
+  createdAt: isoTimeSchema,
+  /** Optimistic lock: every save is conditional on it and adds 1. */
+  recordVersion: z.int().min(1),
+  /** Grows with each change of spec. */
+  generation: z.int().min(1),
+  /** The generation that `status` speaks of. */
+  observedGeneration: z.int().min(0),
+  spec: tenantSpecSchema,
+  status: statusSchema,
+  incarnation: incarnationSchema,
+  /** At most 7: five voters, a surge learner, one on its way out. */
+  members: z.record(memberNameSchema, memberSchema),
+  operation: z.strictObject({ operationId: z.string(), kind: z.enum(operationKinds) }).optional(),
+  /** The last fence given out; a lease is the holder of the newest. */
+  fence: z.int().min(0),
+  lease: leaseSchema.optional(),
+  pki: pkiSchema.optional(),
+  /** Cloud Map service of the tenant. */
+  nameServiceId: z.string().optional(),
+  /** Highest etcd revision ever seen: a restore must go beyond it. */
+  highestRevision: z.int().min(0),
+  nextCheckAt: isoTimeSchema,
+});
+
+export type TenantRecord = z.infer<typeof tenantRecordSchema>;
+export type Pki = z.infer<typeof pkiSchema>;

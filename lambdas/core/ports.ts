@@ -1,0 +1,226 @@
+import type { Operation, OperationKind, TimelineEvent } from './model/operation.ts';
+import type { SizeClass } from './model/spec.ts';
+import type { TenantRecord } from './model/tenant.ts';
+import type { NannyStatus } from './wire/admin.ts';
+import type { IssuedCertificates, NannyLeafRole } from './wire/join.ts';
+
+/** Everything the pure heart needs of the world. Adapters implement these; tests bring their own. */
+
+export interface Clock {
+  now(): Date;
+  sleep(ms: number): Promise<void>;
+}
+
+export interface Ids {
+  /** Sorts by time (ULID). */
+  ulid(): string;
+  /** `m` and 8 random characters. */
+  memberName(): string;
+  /** 128 random bits, hex: etcd's initial-cluster-token. */
+  clusterToken(): string;
+}
+
+export interface Log {
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+export interface Page<T> {
+  readonly items: T[];
+  /** Opaque; absent on the last page. */
+  readonly cursor?: string;
+}
+
+export interface TenantStore {
+  /** Strongly consistent. */
+  get(tenantId: string): Promise<TenantRecord | undefined>;
+  /** @throws ConflictError when the tenant exists */
+  create(record: TenantRecord): Promise<void>;
+  /**
+   * Saves `next` if the stored recordVersion is still `expectedVersion`. `next.recordVersion` is expectedVersion + 1.
+   * @throws ConflictError
+   */
+  save(next: TenantRecord, expectedVersion: number): Promise<void>;
+  /** Deletes the tenant item only. @throws ConflictError */
+  remove(tenantId: string, expectedVersion: number): Promise<void>;
+  /** Tenant ids in name order, eventually consistent. */
+  list(options: { limit: number; cursor?: string }): Promise<Page<string>>;
+  /** Number of tenants, eventually consistent: for quotas. */
+  count(): Promise<number>;
+  /** Ids whose nextCheckAt is not after `now`, from one shard (0..15) of the due index. */
+  due(options: { cell: string; shard: number; now: Date; limit: number }): Promise<string[]>;
+
+  putOperation(operation: Operation): Promise<void>;
+  getOperation(tenantId: string, operationId: string): Promise<Operation | undefined>;
+  /** Newest first. */
+  listOperations(tenantId: string, options: { limit: number; cursor?: string }): Promise<Page<Operation>>;
+  appendEvent(event: TimelineEvent): Promise<void>;
+  /** Newest first. */
+  listEvents(tenantId: string, options: { limit: number; cursor?: string }): Promise<Page<TimelineEvent>>;
+
+  /** What an earlier request with this Idempotency-Key did, if any (kept 24 hours). */
+  getIdempotent(tenantId: string, key: string): Promise<IdempotentRecord | undefined>;
+  putIdempotent(tenantId: string, key: string, record: IdempotentRecord): Promise<void>;
+}
+
+export interface IdempotentRecord {
+  /** SHA-256 of method, path and body. */
+  readonly requestHash: string;
+  readonly status: number;
+  readonly body: string;
+}
+
+/** Which function has to look at the tenant. */
+export type Duty = 'create' | 'delete' | 'sweep';
+
+export interface Dispatcher {
+  /** "Look at tenant X": no command, may be lost, doubled, reordered. Delay in whole seconds, 0..900. */
+  look(tenantId: string, duty: Duty, delaySeconds?: number): Promise<void>;
+}
+
+/** One data-plane unit, as the stacks built it. */
+export interface Cell {
+  readonly id: string;
+  readonly clusterArn: string;
+  /** One task definition per volume kind: a configuredAtLaunch volume must be configured at every launch. */
+  readonly taskDefinitions: { readonly ebs: string; readonly ephemeral: string };
+  readonly containerName: string;
+  /** Exactly three private subnets, one a zone. */
+  readonly subnets: readonly { readonly zone: string; readonly subnetId: string }[];
+  readonly securityGroupId: string;
+  /** Role with which ECS manages the EBS volume. */
+  readonly infrastructureRoleArn: string;
+  readonly namespaceId: string;
+  /** Cloud Map namespace, e.g. `etcd-nanny.internal`; a tenant's name is `<tenantId>.<namespaceName>`. */
+  readonly namespaceName: string;
+  /** Where "look at tenant X" of this cell is sent: URL of one SQS queue per duty. */
+  readonly queues: Readonly<Record<Duty, string>>;
+}
+
+export interface LaunchRequest {
+  readonly cell: Cell;
+  readonly tenantId: string;
+  readonly memberName: string;
+  readonly zone: string;
+  readonly size: SizeClass;
+  readonly storageGiB: number;
+  readonly volume: 'ebs' | 'ephemeral';
+}
+
+export interface TaskView {
+  readonly taskArn: string;
+  /** PROVISIONING, PENDING, ACTIVATING, RUNNING, DEACTIVATING, STOPPING, DEPROVISIONING, STOPPED. */
+  readonly lastStatus: string;
+  readonly desiredStatus: string;
+  readonly privateIp?: string;
+  readonly stopCode?: string;
+  readonly stoppedReason?: string;
+  /** Tag `etcd-nanny:member`. */
+  readonly memberName?: string;
+}
+
+export interface TaskRuntime {
+  /**
+   * Idempotent by member name (clientToken `<tenantId>-<memberName>`).
+   * @throws TransientError when throttled or out of capacity
+   */
+  launch(request: LaunchRequest): Promise<{ taskArn: string }>;
+  /** Tasks ECS no longer knows are left out. Eventually consistent. */
+  describe(cell: Cell, taskArns: readonly string[]): Promise<TaskView[]>;
+  /** All tasks of the tenant that are not STOPPED, by startedBy `etcd-nanny/<tenantId>`. */
+  list(cell: Cell, tenantId: string): Promise<string[]>;
+  /** Harmless when already stopped or unknown. */
+  stop(cell: Cell, taskArn: string, reason: string): Promise<void>;
+}
+
+/** The nanny's admin API. Every call that changes something carries the fence of the lease. */
+export interface NannyClient {
+  /** @throws TransientError when it cannot be reached within about 2 s */
+  status(target: NannyTarget): Promise<NannyStatus>;
+  addLearner(target: NannyTarget, fence: number, peerUrl: string): Promise<{ etcdId: string }>;
+  promote(target: NannyTarget, fence: number, etcdId: string): Promise<void>;
+  removeMember(target: NannyTarget, fence: number, etcdId: string): Promise<void>;
+  moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void>;
+}
+
+export interface NannyTarget {
+  readonly tenant: TenantRecord;
+  readonly ip: string;
+}
+
+/** Cloud Map. */
+export interface NameRegistry {
+  /** Creates the tenant's name if missing; idempotent by tenantId. */
+  ensureService(cell: Cell, tenantId: string): Promise<{ serviceId: string }>;
+  register(serviceId: string, memberName: string, ip: string): Promise<void>;
+  /** Harmless when not registered. */
+  deregister(serviceId: string, memberName: string): Promise<void>;
+  /** Member name → IP as registered now. */
+  listInstances(serviceId: string): Promise<Record<string, string>>;
+  /** Deregister all instances first. Harmless when gone. */
+  deleteService(serviceId: string): Promise<void>;
+}
+
+/** KMS with the tenant as encryption context. `purpose` is in the context too, so IAM can tell the keys apart. */
+export interface KeyVault {
+  encrypt(tenantId: string, purpose: KeyPurpose, plaintext: string): Promise<string>;
+  decrypt(tenantId: string, purpose: KeyPurpose, ciphertext: string): Promise<string>;
+}
+export type KeyPurpose = 'ca' | 'control-plane';
+
+export interface CertificateAuthority {
+  /** PEM, self-signed CA certificate. */
+  readonly certificate: string;
+  /** PKCS#8 PEM. */
+  readonly key: string;
+}
+
+export interface MemberIdentity {
+  readonly tenantId: string;
+  readonly memberName: string;
+  readonly ip: string;
+  /** `<tenantId>.<namespaceName>`. */
+  readonly dnsName: string;
+}
+
+/** X.509 (design §10). Implemented without AWS. */
+export interface Pki {
+  createAuthority(tenantId: string): Promise<CertificateAuthority>;
+  /** Certificate and key of the control plane for one tenant: CN and OU `control-plane`, 1 year, clientAuth. */
+  createControlPlaneLeaf(
+    ca: CertificateAuthority,
+    tenantId: string,
+  ): Promise<{ certificate: string; key: string }>;
+  /**
+   * Leaves of one member, 30 days. The CSRs' own subjects are ignored; their signatures are checked.
+   * @throws InvalidRequestError naming the CSR that is bad
+   */
+  signMemberLeaves(
+    ca: CertificateAuthority,
+    identity: MemberIdentity,
+    csrs: Readonly<Record<NannyLeafRole, string>>,
+    caBundle: string,
+  ): Promise<IssuedCertificates>;
+  /**
+   * A tenant's client certificate: CN = etcd user, OU `tenant-client`, clientAuth.
+   * @throws InvalidRequestError for a bad CSR, a weak key, or a reserved name
+   */
+  signClient(
+    ca: CertificateAuthority,
+    user: string,
+    csr: string,
+    ttlSeconds: number,
+  ): Promise<ClientCertificate>;
+  /** Key pair made for callers who bring no CSR, and the CSR for it. */
+  createClientKey(user: string): Promise<{ key: string; csr: string }>;
+}
+
+export interface ClientCertificate {
+  readonly certificate: string;
+  readonly notAfter: string;
+  /** Hex, lower case. */
+  readonly serialNumber: string;
+}
+
+export type { OperationKind };

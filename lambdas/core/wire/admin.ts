@@ -1,0 +1,118 @@
+import * as z from 'zod';
+import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from '../model/names.ts';
+
+/**
+ * The nanny's admin API: HTTPS on port 2378 with mTLS, JSON bodies.
+ *
+ * GET  /v1/status                               → NannyStatus
+ * GET  /v1/members?linearizable=true            → { clusterId, members: MemberSeen[] } (no peer probes)
+ * POST /v1/members/add-learner {peerUrl}        → { etcdId }
+ * POST /v1/members/promote     {etcdId}         → {}
+ * POST /v1/members/remove      {etcdId}         → {}
+ * POST /v1/leadership          {toEtcdId}       → {}
+ * POST /v1/compact             {revision}       → {}
+ * POST /v1/defragment          {}               → {}
+ * POST /v1/alarms/disarm       {}               → { disarmed: number }
+ *
+ * Every POST carries the header `x-fencing-token`: a lower token than the highest seen is refused (409 `fenced`).
+ * Only the control plane's client certificate may POST (OU=control-plane); GET is open to nannies of the same tenant too.
+ * Errors: { error: { code, message, retryable } }; codes of etcd's own refusals are kept: `unhealthy-cluster`,
+ * `learner-not-ready`, `too-many-learners`, `member-not-found`, `not-leader`, `timeout`, `fenced`, `invalid-request`, `etcd-down`.
+ */
+
+/** Maintenance.Status of one member. Revisions and indexes are safe as numbers up to 2^53. */
+export const etcdStatusSchema = z.strictObject({
+  etcdId: etcdIdSchema,
+  clusterId: etcdIdSchema,
+  version: z.string(),
+  revision: z.number(),
+  raftTerm: z.number(),
+  raftIndex: z.number(),
+  raftAppliedIndex: z.number(),
+  /** '0' when there is none. */
+  leader: etcdIdSchema,
+  isLearner: z.boolean(),
+  dbSize: z.number(),
+  dbSizeInUse: z.number(),
+  /** 3.6 and later. */
+  dbSizeQuota: z.number().optional(),
+  storageVersion: z.string().optional(),
+  errors: z.array(z.string()),
+});
+
+export type EtcdStatus = z.infer<typeof etcdStatusSchema>;
+
+/** A member of etcd's own list, and what this nanny saw of it when it asked it for its status. */
+export const memberSeenSchema = z.strictObject({
+  etcdId: etcdIdSchema,
+  /** Empty until the member has started once. */
+  name: z.string(),
+  peerUrls: z.array(z.string()),
+  clientUrls: z.array(z.string()),
+  isLearner: z.boolean(),
+  reachable: z.boolean(),
+  roundTripMs: z.number().optional(),
+  status: etcdStatusSchema.optional(),
+  problem: z.string().optional(),
+});
+
+export type MemberSeen = z.infer<typeof memberSeenSchema>;
+
+/**
+ * `waiting`: join has not said boot. `starting`: process runs, not ready. `ready`: /readyz answers 200.
+ * `not-ready`: process runs, was ready, /readyz does not answer 200. `backing-off`: exited, will be started again.
+ * `data-lost`: will not be started again with this disk. `removed`: etcd left the cluster by itself (exit 0 after
+ * removal). `stopped`: we were told to stop.
+ */
+export const etcdStates = [
+  'waiting',
+  'starting',
+  'ready',
+  'not-ready',
+  'backing-off',
+  'data-lost',
+  'removed',
+  'stopped',
+] as const;
+export type EtcdState = (typeof etcdStates)[number];
+
+export const nannyStatusSchema = z.strictObject({
+  at: isoTimeSchema,
+  tenantId: tenantIdSchema,
+  memberName: memberNameSchema,
+  incarnation: z.int().min(0),
+  etcd: z.strictObject({
+    state: z.enum(etcdStates),
+    /** Times etcd was started again since the nanny's own start. */
+    restarts: z.int(),
+    pid: z.int().optional(),
+    lastExit: z
+      .strictObject({
+        at: isoTimeSchema,
+        code: z.int().nullable(),
+        signal: z.string().nullable(),
+        reason: z.string(),
+      })
+      .optional(),
+  }),
+  /** Own member, when etcd answers. */
+  self: etcdStatusSchema.optional(),
+  alarms: z.array(z.strictObject({ etcdId: etcdIdSchema, alarm: z.enum(['NOSPACE', 'CORRUPT']) })),
+  /** This nanny's view of all members; `linearizable` false when there is no quorum (the list may be old then). */
+  view: z
+    .strictObject({ clusterId: etcdIdSchema, linearizable: z.boolean(), members: z.array(memberSeenSchema) })
+    .optional(),
+  certificates: z.strictObject({ notAfter: isoTimeSchema }).optional(),
+  disk: z.strictObject({ totalBytes: z.number(), freeBytes: z.number() }).optional(),
+});
+
+export type NannyStatus = z.infer<typeof nannyStatusSchema>;
+
+export const adminErrorSchema = z.strictObject({
+  error: z.strictObject({ code: z.string(), message: z.string(), retryable: z.boolean() }),
+});
+export const addLearnerSchema = z.strictObject({ peerUrl: z.url() });
+export const memberIdSchema = z.strictObject({ etcdId: etcdIdSchema });
+export const leadershipSchema = z.strictObject({ toEtcdId: etcdIdSchema });
+export const compactSchema = z.strictObject({ revision: z.int().min(1) });
+export const emptySchema = z.strictObject({});

@@ -1,0 +1,161 @@
+/**
+ * The seams of the local cloud. One HTTP endpoint (local/endpoint.ts) checks the signature, asks the service what the
+ * call needs, checks IAM, applies fault rules, and lets the service answer.
+ */
+
+export interface Caller {
+  readonly accessKeyId: string;
+  readonly accountId: string;
+  /** `arn:aws:sts::<acct>:assumed-role/<role>/<session>` or `arn:aws:iam::<acct>:user/<name>`. */
+  readonly principalArn: string;
+  /** Set for assumed roles: whose policies apply. */
+  readonly roleArn?: string;
+  readonly sessionName?: string;
+}
+
+export interface RawRequest {
+  readonly method: string;
+  /** Undecoded path without query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  /** TCP peer address. */
+  readonly sourceIp: string;
+}
+
+export interface RawResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | string | NodeJS.ReadableStream;
+}
+
+/** One thing IAM has to allow: all authorizations of a call must pass. */
+export interface Authorization {
+  /** `ecs:RunTask` */
+  readonly action: string;
+  /** ARNs; `*` where the action has no resource. */
+  readonly resource: string;
+  /** Condition keys of this call, e.g. `ecs:cluster`, `kms:EncryptionContext:tenant`, `iam:PassedToService`. */
+  readonly context?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+export interface JsonOperation {
+  authorize(input: never, caller: Caller): Authorization[];
+  run(input: never, caller: Caller): Promise<unknown>;
+}
+
+/** awsJson1_0 / awsJson1_1: `x-amz-target: <targetPrefix>.<Operation>`. */
+export interface JsonService {
+  readonly kind: 'json';
+  /** Signing name, e.g. `ecs`. */
+  readonly name: string;
+  readonly targetPrefix: string;
+  readonly jsonVersion: '1.0' | '1.1';
+  readonly operations: Readonly<Record<string, JsonOperation>>;
+}
+
+/** Services with a protocol of their own (S3, execute-api, DynamoDB by dynalite). */
+export interface RawService {
+  readonly kind: 'raw';
+  readonly name: string;
+  /** Operation name for faults and logs, and what IAM has to allow. */
+  describe(request: RawRequest, caller: Caller): { operation: string; authorizations: Authorization[] };
+  handle(request: RawRequest, caller: Caller): Promise<RawResponse>;
+  /** Renders an error in the service's own format. */
+  renderError(error: AwsError): RawResponse;
+}
+
+export type Service = (JsonService | RawService) & { start?(): Promise<void>; stop?(): Promise<void> };
+
+/** An error as AWS would answer it. */
+export class AwsError extends Error {
+  readonly code: string;
+  readonly status: number;
+  /** Further members of the error document. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, status = 400, details: Record<string, unknown> = {}) {
+    super(message);
+    this.name = code;
+    this.code = code;
+    this.status = status;
+    this.details = details;
+  }
+}
+
+/** A resource of a template, properties resolved. */
+export interface TemplateResource {
+  readonly type: string;
+  readonly stack: string;
+  readonly logicalId: string;
+  // biome-ignore lint/suspicious/noExplicitAny: properties are whatever the template says; providers parse what they use
+  readonly properties: any;
+}
+
+export interface Provisioned {
+  /** What `Ref` gives. Must be the same at every start of the same template. */
+  readonly ref: string;
+  /** What `Fn::GetAtt` gives. */
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+/** Stands up resources of some types. Called in dependency order at every start of the local cloud. */
+export interface ResourceProvider {
+  readonly types: readonly string[];
+  provision(resource: TemplateResource): Promise<Provisioned>;
+}
+
+/** An event on the default bus. */
+export interface BusEvent {
+  readonly source: string;
+  readonly 'detail-type': string;
+  readonly detail: unknown;
+  readonly resources: readonly string[];
+}
+
+/** What the cloud gives to its services. */
+export interface CloudContext {
+  readonly accountId: string;
+  readonly region: string;
+  /** Folder of this cloud's state; each service keeps its own file or folder below it. */
+  readonly stateDir: string;
+  /** `http://127.0.0.1:<port>` */
+  readonly endpointUrl: string;
+  log(message: string, fields?: Record<string, unknown>): void;
+  /** Puts an event on the default bus: rules of the templates see it. */
+  emit(event: BusEvent): void;
+  /** Fresh temporary credentials for a role, as STS would give them. */
+  assumeRole(roleArn: string, sessionName: string): TemporaryCredentials;
+  /** Rewrites hosts that only AWS's DNS knows (execute-api) to this endpoint, for environments handed to processes. */
+  rewriteHosts(text: string): string;
+  /**
+   * A path of the endpoint that is served without signature (task metadata, container credentials).
+   * `prefix` such as `/_ecs/`; must stay below `/_`.
+   */
+  mount(prefix: string, handler: (request: RawRequest) => Promise<RawResponse>): void;
+}
+
+export interface TemporaryCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+  readonly expiration: Date;
+}
+
+/** What SQS offers to the event source mappings, besides its wire protocol. */
+export interface QueueAccess {
+  /** Long-polls up to `waitMs`. Messages turn invisible for the queue's visibility timeout. */
+  receive(queueArn: string, max: number, waitMs: number): Promise<QueueMessage[]>;
+  delete(queueArn: string, receiptHandles: readonly string[]): Promise<void>;
+  /** For rules and redrive: puts a message as AWS itself would. */
+  put(queueArn: string, body: string): Promise<void>;
+}
+
+export interface QueueMessage {
+  readonly messageId: string;
+  readonly receiptHandle: string;
+  readonly body: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
