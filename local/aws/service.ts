@@ -20,7 +20,10 @@ export interface RawRequest {
   readonly query: URLSearchParams;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Empty when `stream` is set. */
   readonly body: Buffer;
+  /** The body as it arrives, undecoded: only for services with `streamsBody`, which must read it to its end. */
+  readonly stream?: NodeJS.ReadableStream;
   /** TCP peer address. */
   readonly sourceIp: string;
 }
@@ -60,6 +63,11 @@ export interface JsonService {
 export interface RawService {
   readonly kind: 'raw';
   readonly name: string;
+  /**
+   * The endpoint must not read the body but hand it over as `stream` (S3: uploads in constant memory). The service
+   * then checks a hexadecimal x-amz-content-sha256 against what it read; the signature covers that header.
+   */
+  readonly streamsBody?: boolean;
   /** Operation name for faults and logs, and what IAM has to allow. */
   describe(request: RawRequest, caller: Caller): { operation: string; authorizations: Authorization[] };
   handle(request: RawRequest, caller: Caller): Promise<RawResponse>;
