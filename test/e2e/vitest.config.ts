@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+/** Real etcd on the local cloud. One file at a time: the machine's cores belong to the clusters under test. */
+export default defineConfig({
+  test: {
+    root: new URL('../..', import.meta.url).pathname,
+    include: ['test/e2e/**/*.e2e.test.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    fileParallelism: false,
+    reporters: ['verbose'],
+  },
+});
