@@ -8,6 +8,6 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     fileParallelism: false,
-    reporters: ['verbose'],
+    reporters: ['verbose', ['json', { outputFile: '.cache/test-results/e2e.json' }]],
   },
 });
