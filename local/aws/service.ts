@@ -100,6 +100,8 @@ export interface TemplateResource {
   readonly logicalId: string;
   // biome-ignore lint/suspicious/noExplicitAny: properties are whatever the template says; providers parse what they use
   readonly properties: any;
+  /** `Metadata` of the template's resource. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
 export interface Provisioned {
@@ -114,6 +116,39 @@ export interface ResourceProvider {
   readonly types: readonly string[];
   provision(resource: TemplateResource): Promise<Provisioned>;
 }
+
+/** A resource that stands. */
+export interface RegisteredResource extends TemplateResource, Provisioned {}
+
+/**
+ * All resources provisioned so far, in dependency order. Network resources live only here (nothing behind them):
+ * `AWS::EC2::Subnet` has ref `subnet-...`, properties CidrBlock, AvailabilityZone, VpcId; `AWS::EC2::VPC`,
+ * `AWS::EC2::SecurityGroup`, `AWS::EC2::VPCEndpoint`, `AWS::Logs::LogGroup` (ref = name) likewise, properties resolved.
+ */
+export interface Registry {
+  resourcesOfType(type: string): RegisteredResource[];
+  /** By what `Ref` gives, e.g. `subnet-0a1b...`. */
+  byRef(type: string, ref: string): RegisteredResource | undefined;
+  /** By attribute `Arn` or ref, whatever the type. */
+  byArn(arn: string): RegisteredResource | undefined;
+}
+
+/**
+ * What each folder of `local/services` gives: its `index.ts` exports
+ * `createModule(context: CloudContext): ServiceModule | Promise<ServiceModule>`.
+ * Order at start: createModule of all → endpoint listens → provision of all resources → start of all modules.
+ * At stop: stop of all modules in reverse order, then the endpoint closes.
+ */
+export interface ServiceModule {
+  readonly services: readonly Service[];
+  readonly providers: readonly ResourceProvider[];
+  /** Only the module of SQS. */
+  readonly queues?: QueueAccess;
+  start?(): Promise<void>;
+  stop?(): Promise<void>;
+}
+
+export type CreateModule = (context: CloudContext) => ServiceModule | Promise<ServiceModule>;
 
 /** An event on the default bus. */
 export interface BusEvent {
@@ -134,8 +169,24 @@ export interface CloudContext {
   log(message: string, fields?: Record<string, unknown>): void;
   /** Puts an event on the default bus: rules of the templates see it. */
   emit(event: BusEvent): void;
-  /** Fresh temporary credentials for a role, as STS would give them. */
-  assumeRole(roleArn: string, sessionName: string): TemporaryCredentials;
+  /** Resources of the templates that stand already. */
+  readonly registry: Registry;
+  /**
+   * Fresh temporary credentials for a role, as STS would give them. The role's trust policy must allow the service,
+   * `ecs-tasks.amazonaws.com` unless told otherwise. @throws AwsError AccessDenied
+   */
+  assumeRole(roleArn: string, sessionName: string, servicePrincipal?: string): TemporaryCredentials;
+  /**
+   * Writes down a process (leader of its own process group) that must not outlive this cloud: if the cloud is killed, the
+   * next start on the same state kills the group. Call `untrackProcess` when it has ended.
+   */
+  trackProcess(pid: number, label: string): void;
+  untrackProcess(pid: number): void;
+  /**
+   * Decides a call that a service makes for a principal by itself, e.g. ECS using the infrastructure role.
+   * @throws AwsError AccessDeniedException
+   */
+  authorize(roleArn: string, authorization: Authorization): void;
   /** Rewrites hosts that only AWS's DNS knows (execute-api) to this endpoint, for environments handed to processes. */
   rewriteHosts(text: string): string;
   /**
