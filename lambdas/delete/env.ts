@@ -1,0 +1,11 @@
+import * as z from 'zod';
+import { jsonText } from '../core/json-text.ts';
+import { cellSchema } from '../core/model/cell.ts';
+
+/** Environment of the delete function. The CDK construct sets exactly these. It needs no key: it calls no nanny. */
+export const envSchema = z.object({
+  TABLE_NAME: z.string().min(1),
+  CELL: jsonText(cellSchema),
+});
+
+export type Env = z.infer<typeof envSchema>;
