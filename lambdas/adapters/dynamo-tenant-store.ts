@@ -1,0 +1,251 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import {
+  DeleteCommand,
+  DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+  type QueryCommandInput,
+} from '@aws-sdk/lib-dynamodb';
+import * as z from 'zod';
+import { ConflictError } from '../core/errors.ts';
+import type { Operation, TimelineEvent } from '../core/model/operation.ts';
+import { operationSchema, timelineEventSchema } from '../core/model/operation.ts';
+import { type TenantRecord, tenantRecordSchema } from '../core/model/tenant.ts';
+import type { Clock, IdempotentRecord, Page, TenantStore } from '../core/ports.ts';
+import { callAws, clientDefaults, errorName } from './aws-errors.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
+import {
+  duePartition,
+  eventItem,
+  eventKey,
+  idempotencyItem,
+  idempotencyKey,
+  namesPartition,
+  operationItem,
+  operationKey,
+  parseItem,
+  tenantItem,
+  tenantKey,
+} from './dynamo-items.ts';
+
+const idempotentSchema = z.strictObject({ requestHash: z.string(), status: z.int(), body: z.string() });
+
+/**
+ * The tenant table.
+ *
+ * | method | AWS actions | resource |
+ * |---|---|---|
+ * | get, getOperation, getIdempotent | dynamodb:GetItem | table |
+ * | create, save, putOperation, appendEvent, putIdempotent | dynamodb:PutItem | table |
+ * | remove | dynamodb:DeleteItem | table |
+ * | listOperations, listEvents | dynamodb:Query | table |
+ * | list, count | dynamodb:Query | table/index/names |
+ * | due | dynamodb:Query | table/index/due |
+ */
+export class DynamoTenantStore implements TenantStore {
+  readonly #client: DynamoDBDocumentClient;
+  readonly #table: string;
+  readonly #clock: Clock;
+
+  constructor(options: { tableName: string; clock: Clock; client?: DynamoDBClient }) {
+    this.#client = DynamoDBDocumentClient.from(options.client ?? new DynamoDBClient(clientDefaults), {
+      marshallOptions: { removeUndefinedValues: true },
+    });
+    this.#table = options.tableName;
+    this.#clock = options.clock;
+  }
+
+  async get(tenantId: string): Promise<TenantRecord | undefined> {
+    const item = await this.#getItem(tenantKey(tenantId));
+    return item && parseItem(tenantRecordSchema, item);
+  }
+
+  async create(record: TenantRecord): Promise<void> {
+    await this.#conditionally(`Tenant ${record.tenantId} exists already. Read it again.`, () =>
+      this.#client.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: tenantItem(tenantRecordSchema.parse(record)),
+          ConditionExpression: 'attribute_not_exists(PK)',
+        }),
+      ),
+    );
+  }
+
+  async save(next: TenantRecord, expectedVersion: number): Promise<void> {
+    if (next.recordVersion !== expectedVersion + 1) {
+      throw new Error(`recordVersion must be ${expectedVersion + 1}, is ${next.recordVersion}`);
+    }
+    await this.#conditionally(staleMessage(next.tenantId, expectedVersion), () =>
+      this.#client.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: tenantItem(tenantRecordSchema.parse(next)),
+          ConditionExpression: 'recordVersion = :expected',
+          ExpressionAttributeValues: { ':expected': expectedVersion },
+        }),
+      ),
+    );
+  }
+
+  async remove(tenantId: string, expectedVersion: number): Promise<void> {
+    await this.#conditionally(staleMessage(tenantId, expectedVersion), () =>
+      this.#client.send(
+        new DeleteCommand({
+          TableName: this.#table,
+          Key: tenantKey(tenantId),
+          ConditionExpression: 'recordVersion = :expected',
+          ExpressionAttributeValues: { ':expected': expectedVersion },
+        }),
+      ),
+    );
+  }
+
+  async list(options: { limit: number; cursor?: string }): Promise<Page<string>> {
+    const start = (after: string) => ({ namesPK: namesPartition, tenantId: after, ...tenantKey(after) });
+    const found = await this.#page('names', options, start, {
+      IndexName: 'names',
+      KeyConditionExpression: 'namesPK = :names',
+      ExpressionAttributeValues: { ':names': namesPartition },
+    });
+    return { ...found, items: found.items.map((item) => z.string().parse(item.tenantId)) };
+  }
+
+  async count(): Promise<number> {
+    let total = 0;
+    let from: Record<string, unknown> | undefined;
+    do {
+      const answer = await this.#query({
+        IndexName: 'names',
+        Select: 'COUNT',
+        KeyConditionExpression: 'namesPK = :names',
+        ExpressionAttributeValues: { ':names': namesPartition },
+        ExclusiveStartKey: from,
+      });
+      total += answer.Count ?? 0;
+      from = answer.LastEvaluatedKey;
+    } while (from !== undefined);
+    return total;
+  }
+
+  async due(options: { cell: string; shard: number; now: Date; limit: number }): Promise<string[]> {
+    const answer = await this.#query({
+      IndexName: 'due',
+      KeyConditionExpression: 'duePK = :due AND nextCheckAt <= :now',
+      ExpressionAttributeValues: {
+        ':due': duePartition(options.cell, options.shard),
+        ':now': options.now.toISOString(),
+      },
+      Limit: options.limit,
+    });
+    return (answer.Items ?? []).map((item) => z.string().parse(item.PK).slice('TENANT#'.length));
+  }
+
+  async putOperation(operation: Operation): Promise<void> {
+    await this.#putItem(operationItem(operationSchema.parse(operation)));
+  }
+
+  async getOperation(tenantId: string, operationId: string): Promise<Operation | undefined> {
+    const item = await this.#getItem(operationKey(tenantId, operationId));
+    return item && parseItem(operationSchema, item);
+  }
+
+  async listOperations(
+    tenantId: string,
+    options: { limit: number; cursor?: string },
+  ): Promise<Page<Operation>> {
+    const found = await this.#newestFirst('OP', tenantId, options, (id) => operationKey(tenantId, id));
+    return { ...found, items: found.items.map((item) => parseItem(operationSchema, item)) };
+  }
+
+  async appendEvent(event: TimelineEvent): Promise<void> {
+    await this.#putItem(eventItem(timelineEventSchema.parse(event)));
+  }
+
+  async listEvents(
+    tenantId: string,
+    options: { limit: number; cursor?: string },
+  ): Promise<Page<TimelineEvent>> {
+    const found = await this.#newestFirst('EVENT', tenantId, options, (id) => eventKey(tenantId, id));
+    return { ...found, items: found.items.map((item) => parseItem(timelineEventSchema, item)) };
+  }
+
+  async getIdempotent(tenantId: string, key: string): Promise<IdempotentRecord | undefined> {
+    const item = await this.#getItem(idempotencyKey(tenantId, key));
+    // DynamoDB may take two days to delete what has expired.
+    const alive = item && Number(item.expiresAt) * 1000 > this.#clock.now().getTime();
+    return alive ? parseItem(idempotentSchema, item) : undefined;
+  }
+
+  async putIdempotent(tenantId: string, key: string, record: IdempotentRecord): Promise<void> {
+    await this.#putItem(idempotencyItem(tenantId, key, record, this.#clock.now()));
+  }
+
+  async #getItem(key: Record<string, string>): Promise<Record<string, unknown> | undefined> {
+    const command = new GetCommand({ TableName: this.#table, Key: key, ConsistentRead: true });
+    return (await callAws('dynamodb:GetItem', () => this.#client.send(command))).Item;
+  }
+
+  async #putItem(item: Record<string, unknown>): Promise<void> {
+    const command = new PutCommand({ TableName: this.#table, Item: item });
+    await callAws('dynamodb:PutItem', () => this.#client.send(command));
+  }
+
+  async #conditionally(conflict: string, write: () => Promise<unknown>): Promise<void> {
+    await callAws('dynamodb:PutItem', async () => {
+      try {
+        await write();
+      } catch (error) {
+        if (errorName(error) !== 'ConditionalCheckFailedException') throw error;
+        throw new ConflictError(conflict, { cause: error });
+      }
+    });
+  }
+
+  #query(input: Omit<QueryCommandInput, 'TableName'>) {
+    const command = new QueryCommand({ TableName: this.#table, ...input });
+    return callAws('dynamodb:Query', () => this.#client.send(command));
+  }
+
+  #newestFirst(
+    kind: 'OP' | 'EVENT',
+    tenantId: string,
+    options: { limit: number; cursor?: string },
+    keyOf: (id: string) => Record<string, string>,
+  ) {
+    return this.#page(kind, options, keyOf, {
+      KeyConditionExpression: 'PK = :tenant AND begins_with(SK, :kind)',
+      ExpressionAttributeValues: { ':tenant': tenantKey(tenantId).PK, ':kind': `${kind}#` },
+      ScanIndexForward: false,
+    });
+  }
+
+  /** Asks for one item more than wanted: only so is it known whether this is the last page. */
+  async #page(
+    list: string,
+    options: { limit: number; cursor?: string },
+    startAfter: (id: string) => Record<string, string>,
+    input: Omit<QueryCommandInput, 'TableName'>,
+  ): Promise<Page<Record<string, unknown>>> {
+    const answer = await this.#query({
+      ...input,
+      Limit: options.limit + 1,
+      ExclusiveStartKey:
+        options.cursor === undefined ? undefined : startAfter(decodeCursor(list, options.cursor)),
+    });
+    const found = answer.Items ?? [];
+    const items = found.slice(0, options.limit);
+    const last = items.at(-1);
+    const more = found.length > options.limit || answer.LastEvaluatedKey !== undefined;
+    return more && last !== undefined ? { items, cursor: encodeCursor(list, idOf(list, last)) } : { items };
+  }
+}
+
+function idOf(list: string, item: Record<string, unknown>): string {
+  return list === 'names' ? String(item.tenantId) : String(item.SK).slice(list.length + 1);
+}
+
+function staleMessage(tenantId: string, version: number): string {
+  return `Tenant ${tenantId} is no longer at recordVersion ${version}. Read it again.`;
+}

@@ -1,0 +1,186 @@
+import { request } from 'node:https';
+import { checkServerIdentity } from 'node:tls';
+import * as z from 'zod';
+import { ControlPlaneError, LeaseLostError, TransientError } from '../core/errors.ts';
+import { etcdIdSchema } from '../core/model/names.ts';
+import type { KeyVault, NannyClient, NannyTarget } from '../core/ports.ts';
+import { adminErrorSchema, emptySchema, type NannyStatus, nannyStatusSchema } from '../core/wire/admin.ts';
+
+const adminPort = 2378;
+const answerLimit = 1024 * 1024;
+const cachedKeys = 500;
+
+/**
+ * The nanny's admin API over mTLS. Calls no AWS action itself; the key of the control plane's certificate is opened
+ * through the KeyVault (kms:Decrypt, `purpose=control-plane`), once per tenant and process.
+ */
+export class NannyHttpClient implements NannyClient {
+  readonly #keyVault: KeyVault;
+  readonly #readTimeoutMs: number;
+  readonly #changeTimeoutMs: number;
+  readonly #port: number;
+  readonly #keys = new Map<string, Promise<string>>();
+
+  /**
+   * @param options.readTimeoutMs for a whole read, default 2,000
+   * @param options.changeTimeoutMs for a whole change, default 10,000: etcd itself gives a membership change up to 7 s
+   */
+  constructor(options: {
+    keyVault: KeyVault;
+    readTimeoutMs?: number;
+    changeTimeoutMs?: number;
+    port?: number;
+  }) {
+    this.#keyVault = options.keyVault;
+    this.#readTimeoutMs = options.readTimeoutMs ?? 2_000;
+    this.#changeTimeoutMs = options.changeTimeoutMs ?? 10_000;
+    this.#port = options.port ?? adminPort;
+  }
+
+  async status(target: NannyTarget): Promise<NannyStatus> {
+    const status = await this.#call(target, nannyStatusSchema, { method: 'GET', path: '/v1/status' });
+    if (status.tenantId !== target.tenant.tenantId) {
+      throw new ControlPlaneError(
+        'wrong-nanny',
+        `The nanny at ${target.ip} speaks for tenant ${status.tenantId}, not ${target.tenant.tenantId}.`,
+      );
+    }
+    return status;
+  }
+
+  async addLearner(target: NannyTarget, fence: number, peerUrl: string): Promise<{ etcdId: string }> {
+    const answer = z.strictObject({ etcdId: etcdIdSchema });
+    return await this.#call(target, answer, change('members/add-learner', fence, { peerUrl }));
+  }
+
+  async promote(target: NannyTarget, fence: number, etcdId: string): Promise<void> {
+    await this.#call(target, emptySchema, change('members/promote', fence, { etcdId }));
+  }
+
+  async removeMember(target: NannyTarget, fence: number, etcdId: string): Promise<void> {
+    await this.#call(target, emptySchema, change('members/remove', fence, { etcdId }));
+  }
+
+  async moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void> {
+    await this.#call(target, emptySchema, change('leadership', fence, { toEtcdId }));
+  }
+
+  async #call<T>(target: NannyTarget, schema: z.ZodType<T>, call: Call): Promise<T> {
+    const where = `nanny ${target.ip} of tenant ${target.tenant.tenantId}`;
+    const { status, body } = await this.#send(target, call, where);
+    const document = parseJson(body);
+    if (status !== 200) throw refusal(where, call, status, document);
+    const parsed = schema.safeParse(document);
+    if (parsed.success) return parsed.data;
+    throw new ControlPlaneError(
+      'wrong-answer',
+      `The ${where} answered ${call.path} in a form this version does not know. Bring both to the same version.`,
+      { cause: parsed.error },
+    );
+  }
+
+  async #send(target: NannyTarget, call: Call, where: string): Promise<{ status: number; body: string }> {
+    const { pki, tenantId } = target.tenant;
+    if (pki === undefined) {
+      throw new ControlPlaneError('no-pki', `Tenant ${tenantId} has no certificates yet.`);
+    }
+    const key = await this.#key(tenantId, pki.controlPlaneKey);
+    const timeoutMs = call.method === 'GET' ? this.#readTimeoutMs : this.#changeTimeoutMs;
+    return await new Promise((resolve, reject) => {
+      const unreachable = (error: Error): void =>
+        reject(new TransientError(`The ${where} cannot be reached: ${error.message}`, { cause: error }));
+      const sent = request({
+        host: target.ip,
+        port: this.#port,
+        path: call.path,
+        method: call.method,
+        headers: {
+          accept: 'application/json',
+          ...(call.body === undefined
+            ? {}
+            : {
+                'content-type': 'application/json',
+                'content-length': Buffer.byteLength(call.body),
+                'x-fencing-token': String(call.fence),
+              }),
+        },
+        // A connection of its own for each call: a resumed TLS session would skip the check of the server's identity.
+        agent: false,
+        ca: pki.caBundle,
+        cert: pki.controlPlaneCertificate,
+        key,
+        minVersion: 'TLSv1.2',
+        rejectUnauthorized: true,
+        checkServerIdentity: (host, certificate) =>
+          checkServerIdentity(host, certificate) ?? checkUnit(certificate.subject.OU),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      sent.on('error', (error) =>
+        unreachable(error.name === 'AbortError' ? new Error(`no answer within ${timeoutMs} ms`) : error),
+      );
+      sent.on('response', (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > answerLimit) response.destroy(new Error('the answer is longer than 1 MiB'));
+          else chunks.push(chunk);
+        });
+        response.on('error', unreachable);
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+        );
+      });
+      sent.end(call.body);
+    });
+  }
+
+  #key(tenantId: string, ciphertext: string): Promise<string> {
+    const id = `${tenantId} ${ciphertext}`;
+    const known = this.#keys.get(id);
+    if (known !== undefined) return known;
+    if (this.#keys.size >= cachedKeys) this.#keys.clear();
+    const opened = this.#keyVault.decrypt(tenantId, 'control-plane', ciphertext);
+    this.#keys.set(id, opened);
+    opened.catch(() => this.#keys.delete(id));
+    return opened;
+  }
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly fence?: number;
+  readonly body?: string;
+}
+
+function change(what: string, fence: number, body: Record<string, unknown>): Call {
+  return { method: 'POST', path: `/v1/${what}`, fence, body: JSON.stringify(body) };
+}
+
+/** Any leaf of the tenant's CA has a valid chain; only the admin leaf may answer here. */
+function checkUnit(unit: string | string[] | undefined): Error | undefined {
+  return [unit].flat().includes('nanny-admin')
+    ? undefined
+    : new Error(`its certificate has OU ${unit ?? 'none'}, not nanny-admin`);
+}
+
+function refusal(where: string, call: Call, status: number, document: unknown): ControlPlaneError {
+  const parsed = adminErrorSchema.safeParse(document);
+  if (!parsed.success) {
+    const message = `The ${where} answered ${call.path} with status ${status} and no reason.`;
+    return status >= 500 ? new TransientError(message) : new ControlPlaneError('nanny-refused', message);
+  }
+  const { code, message, retryable } = parsed.data.error;
+  const text = `The ${where} refused ${call.path}: ${message} (${code})`;
+  if (code === 'fenced') return new LeaseLostError(text);
+  return retryable ? new TransientError(text) : new ControlPlaneError(code, text);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
