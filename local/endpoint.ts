@@ -1,0 +1,328 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
+import { callJson, renderJsonError } from './aws/json-protocol.ts';
+import {
+  AwsError,
+  type Caller,
+  type JsonService,
+  type RawRequest,
+  type RawResponse,
+  type RawService,
+  type Service,
+} from './aws/service.ts';
+import { type Faults, throttlingError } from './faults.ts';
+import type { Credential, CredentialStore } from './iam/credentials.ts';
+import type { Iam } from './iam/iam.ts';
+import { parseClaim, verifySignature } from './sigv4.ts';
+
+export interface EndpointOptions {
+  readonly credentials: CredentialStore;
+  readonly iam: Iam;
+  readonly faults: Faults;
+  readonly region: string;
+  readonly now: () => number;
+  /** Condition keys of the place a call comes from (`aws:SourceIp`, `aws:SourceVpc`, ...). */
+  readonly networkContext: (sourceIp: string) => Readonly<Record<string, string>>;
+  readonly log: (message: string, fields?: Record<string, unknown>) => void;
+}
+
+type Mount = (request: RawRequest) => Promise<RawResponse>;
+
+/** Bodies beyond this are refused, unless the service streams them. */
+const maxBodyBytes = 32 * 1024 * 1024;
+
+/** The worker that made this call has been ended: there is nobody to answer. */
+class CallerGone extends Error {}
+
+/** The one HTTP endpoint: signature, then IAM, then faults, then the service. */
+export class Endpoint {
+  readonly #options: EndpointOptions;
+  readonly #services = new Map<string, Service>();
+  readonly #targets = new Map<string, JsonService>();
+  readonly #mounts: { prefix: string; handler: Mount }[] = [];
+  readonly #server: Server;
+
+  constructor(options: EndpointOptions) {
+    this.#options = options;
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+    // Long polls and slow functions answer late; the callers' own time-outs are the ones that count.
+    this.#server.requestTimeout = 0;
+    this.#server.keepAliveTimeout = 65_000;
+  }
+
+  add(service: Service): void {
+    if (this.#services.has(service.name))
+      throw new Error(`Two services of the local cloud call themselves ${service.name}.`);
+    this.#services.set(service.name, service);
+    if (service.kind === 'json') this.#targets.set(service.targetPrefix, service);
+  }
+
+  mount(prefix: string, handler: Mount): void {
+    if (!prefix.startsWith('/_')) throw new Error(`Unsigned paths live below /_, ${prefix} does not.`);
+    this.#mounts.push({ prefix, handler });
+  }
+
+  /** Loopback only. @throws Error with code EADDRINUSE */
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    try {
+      send(outgoing, await this.#answer(incoming, outgoing));
+    } catch (error) {
+      if (error instanceof CallerGone || outgoing.destroyed) {
+        incoming.destroy();
+        return;
+      }
+      this.#options.log('internal failure of the local cloud', { url: incoming.url, error: describe(error) });
+      send(outgoing, jsonMessage(500, `The local cloud failed: ${describe(error)}`));
+    }
+  }
+
+  async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<RawResponse> {
+    const url = incoming.url ?? '/';
+    const mark = url.indexOf('?');
+    const path = mark < 0 ? url : url.slice(0, mark);
+    const rawQuery = mark < 0 ? '' : url.slice(mark + 1);
+    const headers = flatHeaders(incoming);
+    const base = {
+      method: incoming.method ?? 'GET',
+      path,
+      query: new URLSearchParams(rawQuery),
+      headers,
+      sourceIp: (incoming.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, ''),
+    };
+    const mounted = this.#mounts.find(({ prefix }) => path.startsWith(prefix));
+    if (mounted) return mounted.handler({ ...base, body: await readBody(incoming) });
+
+    const guess = this.#guess(path, headers);
+    let service = guess;
+    const requestId = randomUUID();
+    outgoing.setHeader('x-amzn-requestid', requestId);
+    try {
+      const claim = parseClaim(headers);
+      service = this.#dispatch(claim.service, headers) ?? guess;
+      const streams = service.kind === 'raw' && service.streamsBody === true;
+      const body = streams ? undefined : await readBody(incoming);
+      const credential = verifySignature({ ...base, rawQuery, body }, claim, {
+        ...this.#options,
+        now: this.#options.now(),
+      });
+      const request: RawRequest = {
+        ...base,
+        body: headers['content-encoding'] === 'gzip' && body ? gunzipSync(body) : (body ?? Buffer.alloc(0)),
+        stream: streams ? incoming : undefined,
+      };
+      if (claim.service !== service.name) {
+        throw new AwsError(
+          'InvalidSignatureException',
+          `Credential should be scoped to correct service: '${service.name}'.`,
+          403,
+        );
+      }
+      return service.kind === 'json'
+        ? await this.#callJson(service, request, credential)
+        : await this.#callRaw(service, request, credential);
+    } catch (error) {
+      if (!(error instanceof AwsError)) throw error;
+      return service.kind === 'json' ? renderJsonError(service, error) : service.renderError(error);
+    }
+  }
+
+  /** Whom an unsigned call was meant for: only decides the format of the error. */
+  #guess(path: string, headers: Readonly<Record<string, string>>): Service {
+    const target = headers['x-amz-target']?.split('.')[0] ?? '';
+    const name = /^\/(_api|v1)(\/|$)/.test(path)
+      ? 'execute-api'
+      : target.startsWith('DynamoDB')
+        ? 'dynamodb'
+        : 's3';
+    return this.#targets.get(target) ?? this.#services.get(name) ?? unknownService;
+  }
+
+  #dispatch(signingName: string, headers: Readonly<Record<string, string>>): Service | undefined {
+    const target = headers['x-amz-target']?.split('.')[0];
+    return (
+      (target ? this.#targets.get(target) : undefined) ?? this.#services.get(signingName) ?? unknownService
+    );
+  }
+
+  async #callJson(service: JsonService, request: RawRequest, credential: Credential): Promise<RawResponse> {
+    return callJson(service, request, (operation, authorizations, input, run) =>
+      this.#guarded(
+        { service, operation, authorizations, request, credential },
+        this.#withMessageFaults(service, operation, input, run),
+      ),
+    )(credential.caller);
+  }
+
+  async #callRaw(service: RawService, request: RawRequest, credential: Credential): Promise<RawResponse> {
+    const { operation, authorizations } = service.describe(request, credential.caller);
+    return this.#guarded({ service, operation, authorizations, request, credential }, () =>
+      service.handle(request, credential.caller),
+    );
+  }
+
+  async #guarded<T>(
+    call: {
+      service: Service;
+      operation: string;
+      authorizations: readonly { action: string; resource: string }[];
+      request: RawRequest;
+      credential: Credential;
+    },
+    run: () => Promise<T>,
+  ): Promise<T> {
+    const { caller, worker } = call.credential;
+    const { record, action } = this.#options.faults.begin(
+      {
+        principal: caller.roleArn ?? caller.principalArn,
+        function: worker?.functionName,
+        invocation: worker?.invocation(),
+        service: call.service.name,
+        operation: call.operation,
+      },
+      new Date(this.#options.now()),
+    );
+    const crash = (): never => {
+      record.outcome = 'crashed';
+      worker?.crash();
+      throw new CallerGone();
+    };
+    try {
+      if (action?.type === 'crash-before') return crash();
+      if (action?.type === 'delay') await new Promise((resolve) => setTimeout(resolve, action.ms));
+      if (action?.type === 'throttle') throw throttlingError(call.service.name);
+      this.#authorize(call.service, caller, call.authorizations, call.request, action?.type === 'deny');
+      const answer = await run();
+      if (action?.type === 'crash-after') return crash();
+      record.outcome = 'ok';
+      return answer;
+    } catch (error) {
+      if (record.outcome === 'running')
+        record.outcome = error instanceof AwsError ? error.code : describe(error);
+      throw error;
+    }
+  }
+
+  #authorize(
+    service: Service,
+    caller: Caller,
+    authorizations: readonly { action: string; resource: string }[],
+    request: RawRequest,
+    forced: boolean,
+  ): void {
+    // API Gateway decides by itself: the policy of a REST API belongs to the decision.
+    const { iam, networkContext, log } = this.#options;
+    try {
+      if (forced) {
+        const { action, resource } = authorizations[0] ?? { action: `${service.name}:*`, resource: '*' };
+        throw new AwsError(
+          'AccessDeniedException',
+          `User: ${caller.principalArn} is not authorized to perform: ${action} on resource: ${resource} because a fault rule denies it`,
+        );
+      }
+      for (const authorization of authorizations)
+        iam.require(caller, authorization, networkContext(request.sourceIp));
+    } catch (error) {
+      if (!(error instanceof AwsError)) throw error;
+      log('access denied', { message: error.message });
+      if (service.name === 's3' || service.name === 'sqs')
+        throw new AwsError('AccessDenied', error.message, 403);
+      if (service.name === 'execute-api') throw new AwsError(error.code, error.message, 403);
+      throw error;
+    }
+  }
+
+  #withMessageFaults<T>(
+    service: Service,
+    operation: string,
+    input: Record<string, unknown>,
+    run: (input: Record<string, unknown>) => Promise<T>,
+  ): () => Promise<T> {
+    return async () => {
+      const { duplicate, delaySeconds } = this.#options.faults.messages;
+      if (service.name !== 'sqs' || operation !== 'SendMessage' || (!duplicate && delaySeconds === 0))
+        return run(input);
+      const late = { ...input, DelaySeconds: Math.min(900, Number(input.DelaySeconds ?? 0) + delaySeconds) };
+      if (duplicate) await run(input);
+      return run(late);
+    };
+  }
+}
+
+const unknownService: RawService = {
+  kind: 'raw',
+  name: 'unknown',
+  describe(request) {
+    throw new AwsError(
+      'UnknownOperationException',
+      `The local cloud has no service for ${request.method} ${request.path} (target ${request.headers['x-amz-target'] ?? 'none'}).`,
+      404,
+    );
+  },
+  handle: () => Promise.reject(new AwsError('UnknownOperationException', 'There is no such service.', 404)),
+  renderError: (error) => ({
+    status: error.status,
+    headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-errortype': error.code },
+    body: JSON.stringify({ __type: error.code, message: error.message }),
+  }),
+};
+
+function flatHeaders(incoming: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(incoming.headersDistinct).map(([name, values]) => [name, (values ?? []).join(',')]),
+  );
+}
+
+async function readBody(incoming: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming) {
+    size += (chunk as Buffer).length;
+    if (size > maxBodyBytes)
+      throw new AwsError('RequestEntityTooLargeException', 'The request is too large.', 413);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}
+
+function send(outgoing: ServerResponse, { status, headers = {}, body }: RawResponse): void {
+  if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) {
+    const bytes = typeof body === 'string' ? Buffer.from(body) : (body ?? Buffer.alloc(0));
+    // A HEAD answer states the length of the body that it leaves out.
+    const length = headers['content-length'] ?? String(bytes.length);
+    outgoing.writeHead(status, { ...headers, ...(status === 204 ? {} : { 'content-length': length }) });
+    outgoing.end(bytes);
+    return;
+  }
+  outgoing.writeHead(status, headers);
+  const stream = body instanceof Readable ? body : Readable.from(body);
+  stream.on('error', () => outgoing.destroy());
+  outgoing.on('close', () => stream.destroy());
+  stream.pipe(outgoing);
+}
+
+export function jsonMessage(status: number, message: string): RawResponse {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ message }) };
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,290 @@
+import { physicalName, stableHex } from '../aws/names.ts';
+import {
+  type Authorization,
+  AwsError,
+  type Caller,
+  type Provisioned,
+  type ResourceProvider,
+  type TemplateResource,
+} from '../aws/service.ts';
+import type { ConditionContext } from './conditions.ts';
+import { parseDocument, type Statement } from './document.ts';
+import { type Decision, evaluate } from './evaluate.ts';
+import { managedPolicy } from './managed-policies.ts';
+
+interface Role {
+  readonly name: string;
+  readonly arn: string;
+  readonly id: string;
+  readonly trust: Statement[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly policies: Map<string, Statement[]>;
+}
+
+/** A call that was allowed; `count` grows with every further one. */
+export interface Usage {
+  readonly principal: string;
+  readonly action: string;
+  readonly resource: string;
+  count: number;
+}
+
+/** Roles and policies of the templates, and the decisions made of them. */
+export class Iam {
+  readonly #accountId: string;
+  readonly #region: string;
+  readonly #roles = new Map<string, Role>();
+  readonly #resourcePolicies = new Map<string, Statement[]>();
+  readonly #usage = new Map<string, Usage>();
+  readonly #onFirstUse: (usage: Usage) => void;
+
+  constructor(options: { accountId: string; region: string; onFirstUse?: (usage: Usage) => void }) {
+    this.#accountId = options.accountId;
+    this.#region = options.region;
+    this.#onFirstUse = options.onFirstUse ?? (() => {});
+  }
+
+  /** @throws AwsError AccessDeniedException in the words of AWS */
+  require(caller: Caller, authorization: Authorization, requestContext: ConditionContext = {}): void {
+    const decision = this.decide(caller, authorization, requestContext);
+    if (decision.effect === 'allow') {
+      this.#recordUse(caller.roleArn ?? caller.principalArn, authorization);
+      return;
+    }
+    throw new AwsError(
+      'AccessDeniedException',
+      denial(caller.principalArn, authorization, decision),
+      400,
+      {},
+    );
+  }
+
+  /** Identity policies and the resource's policy: one Allow is enough within an account, one Deny ends it. */
+  decide(
+    caller: Caller,
+    authorization: Authorization,
+    requestContext: ConditionContext = {},
+    resourcePolicy = this.resourcePolicy(authorization.resource),
+  ): Decision {
+    const role = caller.roleArn ? this.#roles.get(caller.roleArn) : undefined;
+    const context = { ...this.#principalContext(caller, role), ...requestContext, ...authorization.context };
+    const request = { action: authorization.action, resource: authorization.resource, context };
+    // Users of the local cloud are administrators; only roles come from the templates.
+    const identity = caller.roleArn ? [...(role?.policies.values() ?? [])].flat() : administrator;
+    const principals = [
+      `AWS:${caller.principalArn}`,
+      `AWS:${caller.roleArn}`,
+      `AWS:${caller.accountId}`,
+      `AWS:arn:aws:iam::${caller.accountId}:root`,
+    ];
+    // A grant to the whole account only says that identity policies decide.
+    const direct = resourcePolicy.filter(
+      (statement) =>
+        statement.effect === 'Deny' ||
+        !statement.principals.every((name) => name === principals[2] || name === principals[3]),
+    );
+    return join(evaluate(identity, request), evaluate(direct, { ...request, principals }));
+  }
+
+  /** Whether the policy of a resource lets an AWS service in, e.g. EventBridge into a queue. */
+  decideForService(service: string, authorization: Authorization): Decision {
+    return evaluate(this.resourcePolicy(authorization.resource), {
+      action: authorization.action,
+      resource: authorization.resource,
+      context: {
+        'aws:SourceAccount': this.#accountId,
+        'aws:SecureTransport': 'true',
+        'aws:PrincipalIsAWSService': 'true',
+        ...authorization.context,
+      },
+      principals: [`Service:${service}`],
+    });
+  }
+
+  /** @throws AwsError AccessDenied when the role does not trust the service */
+  requireTrust(roleArn: string, service: string): void {
+    const role = this.#roles.get(roleArn);
+    const decision = role
+      ? evaluate(role.trust, {
+          action: 'sts:AssumeRole',
+          resource: roleArn,
+          context: {
+            'aws:SourceAccount': this.#accountId,
+            'aws:SourceArn': `arn:aws:${service.split('.')[0]?.replace('-tasks', '')}:${this.#region}:${this.#accountId}:*`,
+          },
+          principals: [`Service:${service}`],
+        })
+      : undefined;
+    if (decision?.effect === 'allow') return;
+    const why = role ? 'its trust policy does not allow it' : 'there is no such role';
+    const note = decision?.unsupported.length ? ` (${decision.unsupported.join('; ')})` : '';
+    throw new AwsError('AccessDenied', `${service} may not assume ${roleArn}: ${why}${note}.`, 403);
+  }
+
+  setResourcePolicy(arn: string, document: unknown): void {
+    this.#resourcePolicies.set(arn, [
+      ...(this.#resourcePolicies.get(arn) ?? []),
+      ...parseDocument(document, `the policy of ${arn}`),
+    ]);
+  }
+
+  resourcePolicy(arn: string): readonly Statement[] {
+    // Objects are covered by their bucket's policy.
+    const owner = arn.startsWith('arn:aws:s3:::') ? arn.split('/')[0]! : arn;
+    return this.#resourcePolicies.get(owner) ?? [];
+  }
+
+  usage(): Usage[] {
+    return [...this.#usage.values()];
+  }
+
+  /** Types of the templates that IAM itself stands up. */
+  provider(): ResourceProvider {
+    const types = [
+      'AWS::IAM::Role',
+      'AWS::IAM::Policy',
+      'AWS::IAM::ManagedPolicy',
+      'AWS::SQS::QueuePolicy',
+      'AWS::S3::BucketPolicy',
+    ];
+    return { types, provision: async (resource) => this.#provision(resource) };
+  }
+
+  #provision(resource: TemplateResource): Provisioned {
+    const { properties } = resource;
+    const where = `${resource.stack}/${resource.logicalId}`;
+    switch (resource.type) {
+      case 'AWS::IAM::Role':
+        return this.#provisionRole(resource);
+      case 'AWS::IAM::ManagedPolicy': {
+        const name = properties.ManagedPolicyName ?? physicalName(resource);
+        this.#attach(where, properties);
+        return { ref: `arn:aws:iam::${this.#accountId}:policy${properties.Path ?? '/'}${name}` };
+      }
+      case 'AWS::IAM::Policy':
+        this.#attach(where, properties);
+        return { ref: properties.PolicyName ?? physicalName(resource) };
+      case 'AWS::SQS::QueuePolicy':
+        for (const url of properties.Queues as string[]) {
+          const name = url.slice(url.lastIndexOf('/') + 1);
+          this.setResourcePolicy(
+            `arn:aws:sqs:${this.#region}:${this.#accountId}:${name}`,
+            properties.PolicyDocument,
+          );
+        }
+        return { ref: physicalName(resource) };
+      default:
+        this.setResourcePolicy(`arn:aws:s3:::${properties.Bucket}`, properties.PolicyDocument);
+        return { ref: physicalName(resource) };
+    }
+  }
+
+  #provisionRole(resource: TemplateResource): Provisioned {
+    const { properties } = resource;
+    const where = `${resource.stack}/${resource.logicalId}`;
+    if (properties.PermissionsBoundary) {
+      throw new Error(`${where}: the local cloud does not know permissions boundaries.`);
+    }
+    const name: string = properties.RoleName ?? physicalName(resource);
+    const arn = `arn:aws:iam::${this.#accountId}:role${properties.Path ?? '/'}${name}`;
+    const id = `AROA${stableHex(17, arn).toUpperCase()}`;
+    const policies = new Map<string, Statement[]>();
+    for (const inline of properties.Policies ?? []) {
+      policies.set(
+        `${where}/${inline.PolicyName}`,
+        parseDocument(inline.PolicyDocument, `${where}/${inline.PolicyName}`),
+      );
+    }
+    for (const managed of (properties.ManagedPolicyArns ?? []) as string[]) {
+      // Policies of the templates attach themselves by their own `Roles`.
+      if (/:iam::aws:policy\//.test(managed)) policies.set(managed, managedPolicy(managed, name));
+    }
+    const tags = Object.fromEntries(
+      ((properties.Tags ?? []) as { Key: string; Value: string }[]).map(({ Key, Value }) => [Key, Value]),
+    );
+    const trust = parseDocument(properties.AssumeRolePolicyDocument, `the trust policy of ${where}`);
+    this.#roles.set(arn, { name, arn, id, trust, tags, policies });
+    return { ref: name, attributes: { Arn: arn, RoleId: id } };
+  }
+
+  #attach(
+    where: string,
+    properties: { Roles?: string[]; Users?: string[]; Groups?: string[]; PolicyDocument: unknown },
+  ): void {
+    const statements = parseDocument(properties.PolicyDocument, where);
+    for (const roleName of properties.Roles ?? []) {
+      const role = [...this.#roles.values()].find(({ name }) => name === roleName);
+      if (!role) throw new Error(`${where}: policy for the role ${roleName}, which no template creates.`);
+      role.policies.set(where, statements);
+    }
+    if (properties.Users?.length || properties.Groups?.length) {
+      throw new Error(`${where}: the local cloud attaches policies to roles only.`);
+    }
+  }
+
+  /** `<roleId>:<session>` for roles, as in `aws:userid` and in API Gateway's caller. */
+  userId(caller: Caller): string {
+    const role = caller.roleArn ? this.#roles.get(caller.roleArn) : undefined;
+    return role
+      ? `${role.id}:${caller.sessionName}`
+      : `AIDA${stableHex(17, caller.principalArn).toUpperCase()}`;
+  }
+
+  #principalContext(caller: Caller, role: Role | undefined): ConditionContext {
+    return {
+      'aws:PrincipalArn': caller.roleArn ?? caller.principalArn,
+      'aws:PrincipalAccount': caller.accountId,
+      'aws:PrincipalType': caller.roleArn ? 'AssumedRole' : 'User',
+      'aws:PrincipalIsAWSService': 'false',
+      'aws:ViaAWSService': 'false',
+      'aws:userid': this.userId(caller),
+      'aws:RequestedRegion': this.#region,
+      // Plain HTTP stands in for the TLS that AWS's own endpoints always speak.
+      'aws:SecureTransport': 'true',
+      ...Object.fromEntries(
+        Object.entries(role?.tags ?? {}).map(([key, value]) => [`aws:PrincipalTag/${key}`, value]),
+      ),
+    };
+  }
+
+  #recordUse(principal: string, { action, resource }: Authorization): void {
+    const key = `${principal}\n${action}\n${resource}`;
+    const known = this.#usage.get(key);
+    if (known) {
+      known.count += 1;
+      return;
+    }
+    const usage = { principal, action, resource, count: 1 };
+    this.#usage.set(key, usage);
+    this.#onFirstUse(usage);
+  }
+}
+
+const administrator = parseDocument(
+  { Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] },
+  'the local administrator',
+);
+
+function join(identity: Decision, resource: Decision): Decision {
+  const unsupported = [...identity.unsupported, ...resource.unsupported];
+  const effects = [identity.effect, resource.effect];
+  const effect = effects.includes('explicit-deny')
+    ? 'explicit-deny'
+    : effects.includes('allow')
+      ? 'allow'
+      : 'implicit-deny';
+  return { effect, unsupported };
+}
+
+export function denial(
+  principalArn: string,
+  { action, resource }: Authorization,
+  { effect, unsupported }: Decision,
+): string {
+  const because =
+    effect === 'explicit-deny'
+      ? 'with an explicit deny in a policy'
+      : `because no identity-based policy allows the ${action} action`;
+  const note = unsupported.length ? ` (${unsupported.join('; ')})` : '';
+  return `User: ${principalArn} is not authorized to perform: ${action} on resource: ${resource} ${because}${note}`;
+}
