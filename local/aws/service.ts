@@ -210,6 +210,8 @@ export interface QueueAccess {
   delete(queueArn: string, receiptHandles: readonly string[]): Promise<void>;
   /** For rules and redrive: puts a message as AWS itself would. */
   put(queueArn: string, body: string): Promise<void>;
+  /** Asked at every message that is put, whoever puts it: `faults.messages`. The delay comes on top of the message's own. */
+  hurtWith?(faults: () => { readonly duplicate: boolean; readonly delaySeconds: number }): void;
 }
 
 export interface QueueMessage {
