@@ -22,8 +22,10 @@ const dnsTtlSeconds = 10;
  * | method | AWS actions | resource |
  * |---|---|---|
  * | ensureService | servicediscovery:CreateService | the namespace |
- * | register | servicediscovery:RegisterInstance | services (and, at AWS, route53 by the service-linked role) |
- * | deregister | servicediscovery:DeregisterInstance | services |
+ * | register | servicediscovery:RegisterInstance | services |
+ * | | route53:ChangeResourceRecordSets | the namespace's hosted zone: Cloud Map writes the record as the caller |
+ * | | route53:GetHostedZone, route53:ListHostedZonesByName | `*`: in AWS's own policy for callers of Cloud Map |
+ * | deregister | servicediscovery:DeregisterInstance and the three of route53 | as register |
  * | listInstances | servicediscovery:ListInstances | `*` |
  * | deleteService | servicediscovery:DeleteService | services |
  */
