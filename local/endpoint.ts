@@ -141,7 +141,7 @@ export class Endpoint {
         : await this.#callRaw(service, request, credential);
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
-      return service.kind === 'json' ? renderJsonError(service, error) : service.renderError(error);
+      return service.kind === 'json' ? renderJsonError(service, error) : service.renderError(error, base);
     }
   }
 
@@ -228,7 +228,6 @@ export class Endpoint {
     request: RawRequest,
     forced: boolean,
   ): void {
-    // API Gateway decides by itself: the policy of a REST API belongs to the decision.
     const { iam, networkContext, log } = this.#options;
     try {
       if (forced) {

@@ -72,7 +72,7 @@ export interface RawService {
   describe(request: RawRequest, caller: Caller): { operation: string; authorizations: Authorization[] };
   handle(request: RawRequest, caller: Caller): Promise<RawResponse>;
   /** Renders an error in the service's own format. */
-  renderError(error: AwsError): RawResponse;
+  renderError(error: AwsError, request: { method: string; path: string }): RawResponse;
 }
 
 export type Service = (JsonService | RawService) & { start?(): Promise<void>; stop?(): Promise<void> };

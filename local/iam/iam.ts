@@ -129,8 +129,8 @@ export class Iam {
   }
 
   resourcePolicy(arn: string): readonly Statement[] {
-    // Objects are covered by their bucket's policy.
-    const owner = arn.startsWith('arn:aws:s3:::') ? arn.split('/')[0]! : arn;
+    // Objects are covered by their bucket's policy, methods by their API's.
+    const owner = /^arn:aws:(s3|execute-api):/.test(arn) ? arn.split('/')[0]! : arn;
     return this.#resourcePolicies.get(owner) ?? [];
   }
 
