@@ -1,0 +1,69 @@
+import { AwsError } from '../../aws/service.ts';
+import type { TaskRecord } from './model.ts';
+import type { RunningContainer } from './runtime.ts';
+
+/** Ways to hurt the ECS of the local cloud on purpose; `nanny chaos` builds on them. */
+export interface EcsChaos {
+  /** A signal to the first process of each container; SIGKILL is what an out-of-memory kill looks like. */
+  killTask(taskArn: string, signal: NodeJS.Signals): void;
+  /** Freezes all processes of the task: its connections stay open and silent. */
+  pauseTask(taskArn: string): void;
+  resumeTask(taskArn: string): void;
+  /**
+   * Launches in a zone fail until `reason` is undefined: `refuse` in RunTask's `failures`, `start` as a task that stops
+   * with TaskFailedToStart.
+   */
+  failLaunchesInZone(zone: string, kind: 'refuse' | 'start', reason: string | undefined): void;
+  /** While on, DescribeTasks and ListTasks answer what they would have answered when it was turned on. */
+  staleReads(on: boolean): void;
+  /** The next `count` calls of an operation answer ThrottlingException. */
+  throttle(operation: string, count: number): void;
+}
+
+export interface EcsChaosState {
+  readonly launchFailures: Map<string, string>;
+  readonly startFailures: Map<string, string>;
+  readonly throttled: Map<string, number>;
+  /** The tasks as readers see them while reads are stale. */
+  staleTasks: Record<string, TaskRecord> | undefined;
+}
+
+export function createChaosState(): EcsChaosState {
+  return { launchFailures: new Map(), startFailures: new Map(), throttled: new Map(), staleTasks: undefined };
+}
+
+/** @throws AwsError ThrottlingException while calls of the operation are to be throttled */
+export function checkThrottle(state: EcsChaosState, operation: string): void {
+  const left = state.throttled.get(operation) ?? 0;
+  if (left <= 0) return;
+  state.throttled.set(operation, left - 1);
+  throw new AwsError('ThrottlingException', 'Rate exceeded');
+}
+
+export function createChaos(
+  state: EcsChaosState,
+  containersOf: (taskArn: string) => RunningContainer[],
+  tasks: () => Record<string, TaskRecord>,
+): EcsChaos {
+  const signalAll = (taskArn: string, signal: NodeJS.Signals, target: 'main' | 'all') => {
+    const containers = containersOf(taskArn);
+    if (containers.length === 0) throw new Error(`No container of ${taskArn} is running.`);
+    for (const container of containers) container.signal(signal, target);
+  };
+  return {
+    killTask: (taskArn, signal) => signalAll(taskArn, signal, 'main'),
+    pauseTask: (taskArn) => signalAll(taskArn, 'SIGSTOP', 'all'),
+    resumeTask: (taskArn) => signalAll(taskArn, 'SIGCONT', 'all'),
+    failLaunchesInZone(zone, kind, reason) {
+      const failures = kind === 'refuse' ? state.launchFailures : state.startFailures;
+      if (reason === undefined) failures.delete(zone);
+      else failures.set(zone, reason);
+    },
+    staleReads(on) {
+      state.staleTasks = on ? structuredClone(tasks()) : undefined;
+    },
+    throttle(operation, count) {
+      state.throttled.set(operation, count);
+    },
+  };
+}

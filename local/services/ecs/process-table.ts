@@ -1,0 +1,77 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { ProcessIdentity } from './model.ts';
+
+/** What /proc tells about processes. On systems without it everything here is empty. */
+
+interface ProcessInfo {
+  readonly pid: number;
+  readonly state: string;
+  readonly processGroup: number;
+  readonly startTicks: string;
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function inspect(pid: number): ProcessInfo | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The command name, in parentheses, may itself contain spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return {
+    pid,
+    state: fields[0] ?? '',
+    processGroup: Number(fields[2]),
+    startTicks: fields[19] ?? '',
+  };
+}
+
+export function identify(pid: number): ProcessIdentity {
+  return {
+    pid,
+    startTicks: inspect(pid)?.startTicks,
+    bootId: read('/proc/sys/kernel/random/boot_id')?.trim(),
+  };
+}
+
+/** Members of a process group that still run. Zombies do not count: an init that never reaps may keep them for ever. */
+export function liveMembers(processGroup: number): number[] {
+  let entries: string[];
+  try {
+    entries = readdirSync('/proc');
+  } catch {
+    return [];
+  }
+  return entries
+    .filter((entry) => /^\d+$/.test(entry))
+    .map((entry) => inspect(Number(entry)))
+    .filter((info) => info?.processGroup === processGroup && info.state !== 'Z' && info.state !== 'X')
+    .map((info) => info!.pid);
+}
+
+/**
+ * Whether the group `identity.pid` is still the one that was recorded. Its leader must have the recorded start time; if
+ * the leader is gone, every member must carry the container's marker in its environment or run in its folder: the pid
+ * may have been given to a stranger meanwhile, and a stranger must never be killed.
+ */
+export function isOurGroup(identity: ProcessIdentity, directory: string, marker: string): boolean {
+  if (identity.startTicks === undefined || identity.bootId !== identify(identity.pid).bootId) return false;
+  const members = liveMembers(identity.pid);
+  if (members.length === 0) return false;
+  if (members.includes(identity.pid)) return inspect(identity.pid)?.startTicks === identity.startTicks;
+  return members.every((pid) => read(`/proc/${pid}/environ`)?.includes(marker) || runsIn(pid, directory));
+}
+
+function runsIn(pid: number, directory: string): boolean {
+  try {
+    const cwd = readlinkSync(`/proc/${pid}/cwd`);
+    return cwd === directory || cwd.startsWith(`${directory}/`);
+  } catch {
+    return false;
+  }
+}
