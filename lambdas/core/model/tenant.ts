@@ -84,6 +84,15 @@ export const leaseSchema = z.strictObject({
 
 export type Lease = z.infer<typeof leaseSchema>;
 
+/** Why the next attempt waits. Gone as soon as the operation gets past the hurdle. */
+export const backoffSchema = z.strictObject({
+  failures: z.int().min(1),
+  until: isoTimeSchema,
+  reason: z.string(),
+});
+
+export type Backoff = z.infer<typeof backoffSchema>;
+
 export const tenantRecordSchema = z.strictObject({
   schemaVersion: z.literal(1),
   tenantId: tenantIdSchema,
@@ -102,7 +111,9 @@ export const tenantRecordSchema = z.strictObject({
   incarnation: incarnationSchema,
   /** At most 7: five voters, a surge learner, one on its way out. */
   members: z.record(memberNameSchema, memberSchema),
+  /** The operation that is being worked on; absent when there is none. */
   operation: z.strictObject({ operationId: z.string(), kind: z.enum(operationKinds) }).optional(),
+  backoff: backoffSchema.optional(),
   /** The last fence given out; a lease is the holder of the newest. */
   fence: z.int().min(0),
   lease: leaseSchema.optional(),
@@ -112,6 +123,8 @@ export const tenantRecordSchema = z.strictObject({
   /** Highest etcd revision ever seen: a restore must go beyond it. */
   highestRevision: z.int().min(0),
   nextCheckAt: isoTimeSchema,
+  /** The delayed "look at tenant X" that is under way, so that not every look sends another one. */
+  recheck: z.strictObject({ duty: z.enum(['create', 'delete', 'sweep']), at: isoTimeSchema }).optional(),
 });
 
 export type TenantRecord = z.infer<typeof tenantRecordSchema>;

@@ -1,0 +1,137 @@
+import type { Operation, OperationStep, TimelineEvent } from './model/operation.ts';
+import type { TenantRecord } from './model/tenant.ts';
+import type { Clock, Ids, Log, TenantStore } from './ports.ts';
+
+/** Steps kept of one operation; the first half is never dropped, so that the beginning of the story stays. */
+const stepsKept = 200;
+
+export interface JournalDeps {
+  readonly store: Pick<TenantStore, 'getOperation' | 'putOperation' | 'appendEvent'>;
+  readonly clock: Clock;
+  readonly ids: Pick<Ids, 'ulid'>;
+  readonly log: Log;
+}
+
+type EventKind = TimelineEvent['kind'];
+
+/**
+ * Writes what people read: the operation's steps and the tenant's timeline. Only changes are written: the same wait,
+ * the same failure and the same refusal are told once. Writing goes on beside the work; a line that could not be
+ * written is logged and never stops the work. Only `close` is awaited and may fail.
+ */
+export interface Journal {
+  done(name: string, detail: string, startedAt: Date, kind?: EventKind): void;
+  waiting(name: string, reason: string): void;
+  failed(name: string, reason: string, startedAt: Date): void;
+  refused(name: string, rule: string, reason: string): void;
+  event(kind: EventKind, message: string, more?: Partial<Pick<TimelineEvent, 'rule' | 'member'>>): void;
+  /** Ends the operation; harmless to repeat. */
+  close(state: 'succeeded' | 'failed', message: string): Promise<void>;
+  flush(): Promise<void>;
+}
+
+export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Promise<Journal> {
+  const { tenantId } = tenant;
+  const now = (): string => deps.clock.now().toISOString();
+  const operationId = tenant.operation?.operationId;
+  let operation = tenant.operation && (await load(deps, tenant, tenant.operation));
+  let pending: Promise<void> = Promise.resolve();
+
+  const later = (what: string, write: () => Promise<void>): void => {
+    pending = pending.then(write).catch((error: unknown) => {
+      deps.log.warn(`The ${what} of ${tenantId} could not be written; the work goes on.`, {
+        error: String(error),
+      });
+    });
+  };
+  const event: Journal['event'] = (kind, message, more = {}) => {
+    const line = { eventId: deps.ids.ulid(), tenantId, at: now(), kind, message, ...more };
+    later('timeline', () =>
+      deps.store.appendEvent({ ...line, ...(operationId !== undefined && { operationId }) }),
+    );
+  };
+  const update = (message: string, steps: OperationStep[]): void => {
+    if (operation === undefined) return;
+    const next: Operation = { ...operation, state: 'running', message, updatedAt: now(), steps: trim(steps) };
+    operation = next;
+    later('operation', () => deps.store.putOperation(next));
+  };
+  const steps = (): OperationStep[] => operation?.steps ?? [];
+  const last = (): OperationStep | undefined => steps().at(-1);
+
+  return {
+    event,
+    done(name, detail, startedAt, kind = 'done') {
+      const entry = { name, detail, startedAt: startedAt.toISOString(), endedAt: now() };
+      update(detail, [...ended(steps(), now()), { ...entry, outcome: 'done' }]);
+      event(kind, detail);
+    },
+    waiting(name, reason) {
+      const running = last();
+      if (running?.outcome === 'failed' || running?.outcome === 'refused') {
+        if (operation?.message !== reason) update(reason, steps());
+      } else if (running?.outcome === 'running' && running.name === name) {
+        if (running.detail !== reason)
+          update(reason, [...steps().slice(0, -1), { ...running, detail: reason }]);
+      } else {
+        const entry = { name, detail: reason, startedAt: now(), outcome: 'running' as const };
+        update(reason, [...ended(steps(), now()), entry]);
+      }
+    },
+    failed(name, reason, startedAt) {
+      const before = last();
+      if (before?.outcome === 'failed' && before.name === name && before.detail === reason) {
+        update(reason, [...steps().slice(0, -1), { ...before, endedAt: now() }]);
+        return;
+      }
+      const entry = { name, detail: reason, startedAt: startedAt.toISOString(), endedAt: now() };
+      update(reason, [...ended(steps(), now()), { ...entry, outcome: 'failed' }]);
+      event('seen', `${name} failed: ${reason}`);
+    },
+    refused(name, rule, reason) {
+      const before = last();
+      if (before?.outcome === 'refused' && before.name === name && before.detail === reason) return;
+      const entry = { name, detail: reason, startedAt: now(), endedAt: now() };
+      update(`${rule}: ${reason}`, [...ended(steps(), now()), { ...entry, outcome: 'refused' }]);
+      event('refused', `${name}: ${reason}`, { rule });
+    },
+    async close(state, message) {
+      await pending;
+      if (operation === undefined) return;
+      const at = now();
+      operation = { ...operation, state, message, updatedAt: at, endedAt: at, steps: ended(steps(), at) };
+      await deps.store.putOperation(operation);
+    },
+    flush: () => pending,
+  };
+}
+
+/** The operation as stored; a new one when the caller that wanted it died before it was written. */
+async function load(
+  deps: JournalDeps,
+  tenant: TenantRecord,
+  { operationId, kind }: NonNullable<TenantRecord['operation']>,
+): Promise<Operation> {
+  const stored = await deps.store.getOperation(tenant.tenantId, operationId);
+  if (stored !== undefined) return stored;
+  const at = deps.clock.now().toISOString();
+  return {
+    operationId,
+    tenantId: tenant.tenantId,
+    kind,
+    state: 'running',
+    requestedBy: tenant.owner,
+    createdAt: at,
+    updatedAt: at,
+    message: '',
+    steps: [],
+  };
+}
+
+const ended = (steps: OperationStep[], at: string): OperationStep[] =>
+  steps.map((entry) => (entry.outcome === 'running' ? { ...entry, outcome: 'done', endedAt: at } : entry));
+
+const trim = (steps: OperationStep[]): OperationStep[] =>
+  steps.length <= stepsKept
+    ? steps
+    : [...steps.slice(0, stepsKept / 2), ...steps.slice(steps.length - stepsKept / 2)];

@@ -1,0 +1,155 @@
+import { dutyOf } from './duty.ts';
+import { ConflictError, LeaseLostError } from './errors.ts';
+import type { TenantRecord } from './model/tenant.ts';
+import type { Clock, Duty, TenantStore } from './ports.ts';
+import type { Mutation } from './step.ts';
+
+/**
+ * How long a holder may be silent before somebody else takes over. Every save renews it. Longer than any single call
+ * we make (SDK time-outs included), short enough that a crashed function does not hold a tenant up for long.
+ */
+export const leaseMs = 20_000;
+
+const conflictAttempts = 12;
+
+export interface LeaseDeps {
+  readonly store: TenantStore;
+  readonly clock: Clock;
+}
+
+export type Acquired =
+  | { readonly kind: 'held'; readonly held: HeldTenant }
+  | { readonly kind: 'busy'; readonly expiresAt: string }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'other-duty'; readonly duty: Duty };
+
+/** A tenant whose lease we hold. `tenant()` is the newest record that we know. */
+export interface HeldTenant {
+  tenant(): TenantRecord;
+  readonly fence: number;
+  /** Reads the record again. @throws LeaseLostError */
+  refresh(): Promise<void>;
+  /**
+   * Saves `mutate` of the newest record, again after each conflict (the join function writes the same record), never
+   * after the lease was lost or the tenant became another function's duty.
+   * @returns whether something was saved; false: no longer applies. @throws LeaseLostError
+   */
+  save(mutate: Mutation): Promise<boolean>;
+  /** Renews the lease if it would run out within `ms`. @throws LeaseLostError */
+  ensure(ms: number): Promise<void>;
+  /** `recheck`: a message has been or is being sent for then. */
+  release(nextCheckAt: Date, recheck?: TenantRecord['recheck']): Promise<void>;
+  /** Deletes the record while the lease is ours. @throws LeaseLostError */
+  remove(): Promise<void>;
+}
+
+const iso = (at: number): string => new Date(at).toISOString();
+
+export async function acquire(
+  deps: LeaseDeps,
+  tenantId: string,
+  holder: string,
+  duty: Duty,
+): Promise<Acquired> {
+  for (let attempt = 1; ; attempt++) {
+    const stored = await deps.store.get(tenantId);
+    if (stored === undefined) return { kind: 'gone' };
+    if (dutyOf(stored) !== duty) return { kind: 'other-duty', duty: dutyOf(stored) };
+    const now = deps.clock.now().getTime();
+    if (stored.lease !== undefined && Date.parse(stored.lease.expiresAt) > now) {
+      return { kind: 'busy', expiresAt: stored.lease.expiresAt };
+    }
+    const fence = stored.fence + 1;
+    const tenant: TenantRecord = {
+      ...stored,
+      recordVersion: stored.recordVersion + 1,
+      fence,
+      lease: { holder, fence, expiresAt: iso(now + leaseMs) },
+      // After a crash the sweep finds the tenant as soon as the lease has run out.
+      nextCheckAt: iso(now + leaseMs),
+    };
+    try {
+      await deps.store.save(tenant, stored.recordVersion);
+      return { kind: 'held', held: hold(deps, tenant, fence, duty) };
+    } catch (error) {
+      if (!(error instanceof ConflictError) || attempt >= conflictAttempts) throw error;
+    }
+  }
+}
+
+function hold(deps: LeaseDeps, acquired: TenantRecord, fence: number, duty: Duty): HeldTenant {
+  const holder = acquired.lease!.holder;
+  const tenantId = acquired.tenantId;
+  let current = acquired;
+
+  const read = async (): Promise<TenantRecord> => {
+    const stored = await deps.store.get(tenantId);
+    if (stored?.lease?.holder !== holder || stored.lease.fence !== fence) {
+      throw new LeaseLostError(`Another function works on ${tenantId} now. It goes on from here.`);
+    }
+    return stored;
+  };
+
+  const write = async (mutate: Mutation, options: { anyDuty?: boolean } = {}): Promise<boolean> => {
+    for (let attempt = 1; ; attempt++) {
+      if (attempt > 1) current = await read();
+      if (!options.anyDuty && dutyOf(current) !== duty) return false;
+      const mutated = mutate(current);
+      if (mutated === undefined) return false;
+      const next = { ...mutated, recordVersion: current.recordVersion + 1 };
+      try {
+        await deps.store.save(next, current.recordVersion);
+        current = next;
+        return true;
+      } catch (error) {
+        if (!(error instanceof ConflictError) || attempt >= conflictAttempts) throw error;
+      }
+    }
+  };
+
+  const renewed = (tenant: TenantRecord): TenantRecord => {
+    const now = deps.clock.now().getTime();
+    return {
+      ...tenant,
+      lease: { holder, fence, expiresAt: iso(now + leaseMs) },
+      nextCheckAt: iso(now + leaseMs),
+    };
+  };
+
+  return {
+    tenant: () => current,
+    fence,
+    refresh: async () => {
+      current = await read();
+    },
+    save: (mutate) =>
+      write((tenant) => {
+        const mutated = mutate(tenant);
+        return mutated && renewed(mutated);
+      }),
+    ensure: async (ms) => {
+      const left = Date.parse(current.lease!.expiresAt) - deps.clock.now().getTime();
+      if (left < ms) await write(renewed, { anyDuty: true });
+    },
+    release: async (nextCheckAt, recheck) => {
+      await write(
+        ({ lease: _lease, ...tenant }) => ({
+          ...tenant,
+          nextCheckAt: nextCheckAt.toISOString(),
+          ...(recheck && { recheck }),
+        }),
+        { anyDuty: true },
+      );
+    },
+    remove: async () => {
+      for (let attempt = 1; ; attempt++) {
+        if (attempt > 1) current = await read();
+        try {
+          return await deps.store.remove(tenantId, current.recordVersion);
+        } catch (error) {
+          if (!(error instanceof ConflictError) || attempt >= conflictAttempts) throw error;
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Member, MemberIn } from './model/member.ts';
+import type { TenantRecord } from './model/tenant.ts';
+
+export const ports = { admin: 2378, client: 2379, peer: 2380, metrics: 2381 } as const;
+
+export const peerUrl = (ip: string): string => `https://${ip}:${ports.peer}`;
+export const clientUrl = (ip: string): string => `https://${ip}:${ports.client}`;
+
+/** Votes needed for a decision among `voters`. */
+export const quorumOf = (voters: number): number => Math.floor(voters / 2) + 1;
+
+/** The id ECS gives a task: last part of its ARN. It is also the session name of the task role's credentials. */
+export const taskIdOf = (taskArn: string): string => taskArn.slice(taskArn.lastIndexOf('/') + 1);
+
+export const membersOf = (tenant: TenantRecord): Member[] =>
+  Object.values(tenant.members).sort((a, b) => (a.name < b.name ? -1 : 1));
+
+/** All that are not on their way out. */
+export const wantedMembers = (tenant: TenantRecord) =>
+  membersOf(tenant).filter((member) => member.state !== 'leaving');
+
+export const membersIn = <S extends Member['state']>(tenant: TenantRecord, ...states: S[]): MemberIn<S>[] =>
+  membersOf(tenant).filter((member): member is MemberIn<S> => (states as string[]).includes(member.state));
+
+/** ARNs of the tasks that the record knows of. */
+export const taskArnsOf = (tenant: TenantRecord): string[] =>
+  membersOf(tenant).flatMap((member) =>
+    'taskArn' in member && member.taskArn !== undefined ? [member.taskArn] : [],
+  );
+
+/** The record with some members replaced. */
+export const withMembers = (tenant: TenantRecord, members: readonly Member[]): TenantRecord => ({
+  ...tenant,
+  members: { ...tenant.members, ...Object.fromEntries(members.map((member) => [member.name, member])) },
+});
+
+/** On its way out: keeps what is needed to stop its task. */
+export function leaving(member: Member, reason: string, at: string): MemberIn<'leaving'> {
+  if (member.state === 'leaving') return member;
+  return {
+    state: 'leaving',
+    name: member.name,
+    zone: member.zone,
+    requestedAt: member.requestedAt,
+    ...('taskArn' in member && { taskArn: member.taskArn }),
+    ...('ip' in member && { ip: member.ip }),
+    ...('etcdId' in member && { etcdId: member.etcdId }),
+    leavingSince: at,
+    reason,
+  };
+}

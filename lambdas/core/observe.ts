@@ -1,0 +1,90 @@
+import { membersOf, taskArnsOf } from './members.ts';
+import type { TenantRecord } from './model/tenant.ts';
+import type { Cell, Clock, NameRegistry, NannyClient, TaskRuntime, TaskView } from './ports.ts';
+import type { NannySeen, Observation } from './step.ts';
+
+export interface ObserveDeps {
+  readonly cell: Cell;
+  readonly clock: Clock;
+  readonly runtime: Pick<TaskRuntime, 'describe' | 'list'>;
+  /** Absent: nannies are not asked. */
+  readonly nannies?: Pick<NannyClient, 'status'>;
+  /** Absent: the name service is not asked. */
+  readonly names?: Pick<NameRegistry, 'listInstances'>;
+}
+
+export interface ObserveOptions {
+  /** Also ask ECS for all tasks of the tenant, not only for those on record. */
+  readonly listTasks?: (tenant: TenantRecord) => boolean;
+  readonly askNannies?: (tenant: TenantRecord) => boolean;
+}
+
+export interface Observer {
+  observe(tenant: TenantRecord): Promise<Observation>;
+  /** What was seen of tasks is out of date: something was just changed. */
+  forget(): void;
+}
+
+/** While a look stays awake it polls nannies often, but ECS not more than this: its calls are throttled. */
+const tasksFreshMs = 800;
+
+export function createObserver(deps: ObserveDeps, options: ObserveOptions): Observer {
+  let cached: { key: string; at: number; tasks: Record<string, TaskView> } | undefined;
+
+  const tasks = async (tenant: TenantRecord): Promise<Record<string, TaskView>> => {
+    const known = taskArnsOf(tenant);
+    const list = options.listTasks?.(tenant) ?? false;
+    if (known.length === 0 && !list) return {};
+    const key = [list, ...known].join();
+    const now = deps.clock.now().getTime();
+    if (cached?.key === key && now - cached.at < tasksFreshMs) return cached.tasks;
+    const listed = list ? await deps.runtime.list(deps.cell, tenant.tenantId) : [];
+    const arns = [...new Set([...known, ...listed])];
+    const views = arns.length === 0 ? [] : await deps.runtime.describe(deps.cell, arns);
+    cached = { key, at: now, tasks: Object.fromEntries(views.map((view) => [view.taskArn, view])) };
+    return cached.tasks;
+  };
+
+  return {
+    async observe(tenant) {
+      const [seenTasks, nannies, names] = await Promise.all([
+        tasks(tenant),
+        options.askNannies?.(tenant) ? askNannies(deps.nannies, tenant) : {},
+        registered(deps.names, tenant),
+      ]);
+      return { tasks: seenTasks, nannies, names };
+    },
+    forget: () => {
+      cached = undefined;
+    },
+  };
+}
+
+async function registered(names: ObserveDeps['names'], tenant: TenantRecord): Promise<string[]> {
+  if (names === undefined || tenant.nameServiceId === undefined) return [];
+  return Object.keys(await names.listInstances(tenant.nameServiceId));
+}
+
+async function askNannies(
+  nannies: ObserveDeps['nannies'],
+  tenant: TenantRecord,
+): Promise<Record<string, NannySeen>> {
+  if (nannies === undefined || tenant.pki === undefined) return {};
+  const reachable = membersOf(tenant).flatMap((member) =>
+    member.state !== 'leaving' && 'ip' in member ? [{ name: member.name, ip: member.ip }] : [],
+  );
+  const answers = await Promise.all(
+    reachable.map(async ({ name, ip }): Promise<[string, NannySeen]> => {
+      try {
+        const status = await nannies.status({ tenant, ip });
+        // Addresses are used again: who answers has to be who was meant.
+        return status.memberName === name
+          ? [name, { reachable: true, status }]
+          : [name, { reachable: false, problem: `${status.memberName} answers at its address` }];
+      } catch (error) {
+        return [name, { reachable: false, problem: error instanceof Error ? error.message : String(error) }];
+      }
+    }),
+  );
+  return Object.fromEntries(answers);
+}

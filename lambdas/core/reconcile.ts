@@ -1,0 +1,205 @@
+import { dutyOf } from './duty.ts';
+import { ControlPlaneError, LeaseLostError } from './errors.ts';
+import { type Journal, openJournal } from './journal.ts';
+import { acquire, type HeldTenant } from './lease.ts';
+import type { Observer } from './observe.ts';
+import type { Performers } from './perform.ts';
+import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
+import { checkStep } from './safety.ts';
+import type { Decision, Plan } from './step.ts';
+import { takeStep } from './take-step.ts';
+
+export interface ReconcileDeps {
+  readonly cell: Cell;
+  readonly store: TenantStore;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+}
+
+/** What a function brings: its duty, its plan, its eyes and its hands. */
+export interface Work {
+  readonly duty: Duty;
+  readonly plan: Plan;
+  readonly observer: () => Observer;
+  readonly performers: Performers;
+}
+
+export type LookResult = 'gone' | 'busy' | 'forwarded' | 'done' | 'waiting' | 'blocked' | 'taken-over';
+
+/** In all that one look stays awake for things expected within seconds, and how often it looks meanwhile. */
+const awakeMs = 3_000;
+const pollMs = 150;
+/** A holder that is alive is done or waiting within seconds; one that died holds the lease at most 20 s. */
+const busyRetrySeconds = 2;
+const faultRetrySeconds = 5;
+/** A step is not begun with less than this left of the lease: it could outlive it. */
+const stepLeaseMs = 10_000;
+/** When a tenant without work is looked at next by the sweep. */
+const restMs = 60_000;
+
+/**
+ * One look at one tenant: lease ▸ observe ▸ plan ▸ safety ▸ one idempotent step ▸ save, again and again while there
+ * is progress, until `deadline`. Level-triggered: it needs nothing from the message but the name, so lost, doubled
+ * and late messages are harmless. A crash anywhere is harmless too: the lease runs out, `nextCheckAt` lies just
+ * behind it, and the next look observes anew. A look that cannot be served now is sent again, never dropped.
+ */
+export async function reconcile(
+  deps: ReconcileDeps,
+  work: Work,
+  tenantId: string,
+  deadline: Date,
+): Promise<LookResult> {
+  const acquired = await acquire(deps, tenantId, deps.ids.ulid(), work.duty);
+  switch (acquired.kind) {
+    case 'gone':
+      return 'gone';
+    case 'other-duty':
+      await deps.dispatcher.look(tenantId, acquired.duty);
+      return 'forwarded';
+    case 'busy':
+      await deps.dispatcher.look(tenantId, work.duty, busyRetrySeconds);
+      return 'busy';
+    case 'held':
+      return withLease(deps, work, acquired.held, deadline);
+  }
+}
+
+async function withLease(
+  deps: ReconcileDeps,
+  work: Work,
+  held: HeldTenant,
+  deadline: Date,
+): Promise<LookResult> {
+  let journal: Journal | undefined;
+  try {
+    journal = await openJournal(deps, held.tenant());
+    return await loop(deps, work, held, journal, deadline);
+  } catch (error) {
+    if (error instanceof LeaseLostError) return 'taken-over';
+    const passing = error instanceof ControlPlaneError && error.retryable;
+    if (passing) {
+      deps.log.warn(error.message, { tenantId: held.tenant().tenantId, code: error.code });
+      await requeue(deps, work, held, faultRetrySeconds);
+      return 'waiting';
+    }
+    // A bug or a missing permission: give the lease back so that the next look is not held up, and be heard.
+    await held.release(new Date(deps.clock.now().getTime() + restMs)).catch(() => undefined);
+    throw error;
+  } finally {
+    await journal?.flush();
+  }
+}
+
+async function loop(
+  deps: ReconcileDeps,
+  work: Work,
+  held: HeldTenant,
+  journal: Journal,
+  deadline: Date,
+): Promise<LookResult> {
+  const observer = work.observer();
+  const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
+  let awake = awakeMs;
+  let previous = '';
+
+  const nap = async (): Promise<boolean> => {
+    if (awake <= 0 || timeLeft() < stepLeaseMs) return false;
+    awake -= pollMs;
+    await deps.clock.sleep(pollMs);
+    await held.refresh();
+    await held.ensure(stepLeaseMs);
+    return true;
+  };
+
+  for (;;) {
+    const tenant = held.tenant();
+    const duty = dutyOf(tenant);
+    if (duty !== work.duty) return handOver(deps, held, duty);
+
+    const observation = await observer.observe(tenant);
+    const decision = work.plan(tenant, observation, deps.clock.now());
+    if (decision.kind !== 'step') {
+      const result = await rest(deps, work, held, journal, decision, nap);
+      if (result !== 'again') return result;
+      continue;
+    }
+
+    const wanted = decision.step;
+    const verdict = checkStep({
+      step: wanted,
+      tenant,
+      observation,
+      now: deps.clock.now(),
+      zones: deps.cell.subnets.map((subnet) => subnet.zone),
+    });
+    if (!verdict.allowed) {
+      journal.refused(wanted.kind, verdict.rule, verdict.reason);
+      await requeue(deps, work, held, 60);
+      return 'blocked';
+    }
+    // The same step on the same record again: the world has not caught up yet, so do not spin.
+    const signature = `${tenant.recordVersion} ${JSON.stringify(wanted)}`;
+    const repeated = signature === previous && !(await nap());
+    if (repeated || timeLeft() < stepLeaseMs) {
+      await requeue(deps, work, held, 1);
+      return 'waiting';
+    }
+    await held.ensure(stepLeaseMs);
+    if (await takeStep(deps, held, journal, wanted, work.performers, observation)) return 'done';
+    observer.forget();
+    previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
+  }
+}
+
+/** Nothing to do now: stay awake if it is worth it, else leave word when to look again. */
+async function rest(
+  deps: ReconcileDeps,
+  work: Work,
+  held: HeldTenant,
+  journal: Journal,
+  decision: Exclude<Decision, { kind: 'step' }>,
+  nap: () => Promise<boolean>,
+): Promise<LookResult | 'again'> {
+  switch (decision.kind) {
+    case 'done':
+      await held.release(new Date(deps.clock.now().getTime() + restMs));
+      return 'done';
+    case 'blocked':
+      journal.waiting('blocked', decision.reason);
+      await requeue(deps, work, held, decision.recheckSeconds);
+      return 'blocked';
+    case 'wait':
+      journal.waiting(decision.name, decision.reason);
+      if (decision.soon && (await nap())) return 'again';
+      await requeue(deps, work, held, decision.recheckSeconds);
+      return 'waiting';
+  }
+}
+
+/**
+ * Leaves the tenant with word when to look again. When somebody means to look before that anyway, no further message
+ * is sent: else every doubled message would live as long as the operation.
+ */
+async function requeue(deps: ReconcileDeps, work: Work, held: HeldTenant, seconds: number): Promise<void> {
+  const now = deps.clock.now().getTime();
+  const wanted = now + seconds * 1000;
+  const { recheck, tenantId } = held.tenant();
+  const planned = recheck?.duty === work.duty ? Date.parse(recheck.at) : 0;
+  if (planned > now && planned <= wanted + 1_000) return held.release(new Date(planned));
+  const at = new Date(wanted);
+  await held.release(at, { duty: work.duty, at: at.toISOString() });
+  await deps.dispatcher.look(tenantId, work.duty, seconds);
+}
+
+async function handOver(deps: ReconcileDeps, held: HeldTenant, duty: Duty): Promise<LookResult> {
+  const now = deps.clock.now().getTime();
+  if (duty === 'sweep') {
+    await held.release(new Date(now + restMs));
+    return 'done';
+  }
+  await held.release(new Date(now));
+  await deps.dispatcher.look(held.tenant().tenantId, duty);
+  return 'forwarded';
+}

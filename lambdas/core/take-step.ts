@@ -1,0 +1,78 @@
+import { withBackoff } from './backoff.ts';
+import { LeaseLostError } from './errors.ts';
+import type { Journal } from './journal.ts';
+import type { HeldTenant } from './lease.ts';
+import type { TenantRecord } from './model/tenant.ts';
+import { type Performers, perform } from './perform.ts';
+import type { Clock, Log, TenantStore } from './ports.ts';
+import type { Observation, Step } from './step.ts';
+
+export interface TakeDeps {
+  readonly store: TenantStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Does one step and saves what it came to. @returns true when the record is gone */
+export async function takeStep(
+  deps: TakeDeps,
+  held: HeldTenant,
+  journal: Journal,
+  wanted: Step,
+  performers: Performers,
+  observation: Observation,
+): Promise<boolean> {
+  const startedAt = deps.clock.now();
+  const tenant = held.tenant();
+  if (wanted.kind === 'close-operation') {
+    // Written before the record lets go of it: after a crash in between it is closed once more.
+    await journal.close('succeeded', wanted.message);
+    await held.save(({ operation, ...rest }) =>
+      operation?.operationId === tenant.operation?.operationId ? rest : undefined,
+    );
+    return false;
+  }
+  if (wanted.kind === 'remove-record') {
+    await closeOtherOperations(deps, tenant);
+    journal.event('done', 'The tenant is deleted.');
+    await journal.close('succeeded', 'The tenant is deleted.');
+    await held.remove();
+    return true;
+  }
+  try {
+    const outcome = await perform(performers, wanted, { tenant, observation, now: startedAt });
+    if (outcome.mutate !== undefined) await held.save(outcome.mutate);
+    if (outcome.failure === undefined) {
+      journal.done(wanted.kind, outcome.message, startedAt, outcome.event);
+    } else {
+      journal.failed(wanted.kind, outcome.failure, startedAt);
+    }
+  } catch (error) {
+    if (error instanceof LeaseLostError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    deps.log.warn(`${wanted.kind} failed`, { tenantId: tenant.tenantId, error: reason });
+    await held.save((stored) => withBackoff(stored, `${wanted.kind}: ${reason}`, startedAt));
+    journal.failed(wanted.kind, reason, startedAt);
+  }
+  return false;
+}
+
+/** An operation that delete has overtaken would stay `running` in people's eyes for ever. */
+async function closeOtherOperations(deps: TakeDeps, tenant: TenantRecord): Promise<void> {
+  const { items } = await deps.store.listOperations(tenant.tenantId, { limit: 20 });
+  const at = deps.clock.now().toISOString();
+  await Promise.all(
+    items
+      .filter((operation) => operation.operationId !== tenant.operation?.operationId)
+      .filter((operation) => operation.state === 'pending' || operation.state === 'running')
+      .map((operation) =>
+        deps.store.putOperation({
+          ...operation,
+          state: 'failed',
+          message: 'The tenant was deleted before this was finished.',
+          updatedAt: at,
+          endedAt: at,
+        }),
+      ),
+  );
+}

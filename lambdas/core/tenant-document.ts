@@ -1,0 +1,127 @@
+import * as z from 'zod';
+import { clientUrl, membersIn, membersOf } from './members.ts';
+import { conditionSchema } from './model/condition.ts';
+import type { Member } from './model/member.ts';
+import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from './model/names.ts';
+import { type Operation, operationSchema } from './model/operation.ts';
+import { tenantSpecSchema } from './model/spec.ts';
+import type { Phase, TenantRecord } from './model/tenant.ts';
+import type { Cell } from './ports.ts';
+import { compareVersions } from './version-order.ts';
+
+const phases = ['creating', 'available', 'degraded', 'deleting', 'failed'] as const satisfies Phase[];
+
+/** A member as people see it. What is not known yet is null, so that every key is always there. */
+export const memberDocumentSchema = z.strictObject({
+  name: memberNameSchema,
+  zone: z.string(),
+  ip: z.string().nullable(),
+  clientUrl: z.string().nullable(),
+  etcdId: etcdIdSchema.nullable(),
+  /** Its part in the etcd cluster: `none` before it is in the cluster and once it is on its way out. */
+  role: z.enum(['voting', 'learner', 'none']),
+  state: z.enum(['requested', 'launching', 'joined', 'learner', 'voting', 'leaving']),
+  isLeader: z.boolean(),
+  version: z.string().nullable(),
+  healthy: z.boolean(),
+  /** Why it is not healthy. */
+  problem: z.string().nullable(),
+  taskArn: z.string().nullable(),
+});
+
+export const tenantDocumentSchema = z.strictObject({
+  tenantId: tenantIdSchema,
+  phase: z.enum(phases),
+  /** Why the phase is what it is; null where the phase says it all. */
+  reason: z.string().nullable(),
+  conditions: z.array(conditionSchema),
+  clusterId: etcdIdSchema.nullable(),
+  /** The oldest version that a member runs; the wanted one until members have reported. */
+  version: z.string(),
+  /** Client URLs of the voting members. Empty until the cluster has formed. */
+  endpoints: z.array(z.string()),
+  dnsName: z.string(),
+  members: z.array(memberDocumentSchema),
+  spec: tenantSpecSchema,
+  cell: z.string(),
+  createdAt: isoTimeSchema,
+  generation: z.int(),
+  observedGeneration: z.int(),
+  /** The operation under way, or null. */
+  operation: z
+    .strictObject({
+      operationId: z.string(),
+      kind: operationSchema.shape.kind,
+      state: operationSchema.shape.state,
+      message: z.string(),
+    })
+    .nullable(),
+});
+
+export type TenantDocument = z.infer<typeof tenantDocumentSchema>;
+export type MemberDocument = z.infer<typeof memberDocumentSchema>;
+
+/** Name that lists the addresses of all members, in the private DNS namespace of the cell. */
+export const dnsNameOf = (tenantId: string, cell: Pick<Cell, 'namespaceName'>): string =>
+  `${tenantId}.${cell.namespaceName}`;
+
+export const clusterIdOf = (tenant: TenantRecord): string | undefined =>
+  tenant.incarnation.state === 'formed' ? tenant.incarnation.clusterId : undefined;
+
+/** Client URLs of the voting members, in the order of their names. */
+export const endpointsOf = (tenant: TenantRecord): string[] =>
+  membersIn(tenant, 'voting').map((member) => clientUrl(member.ip));
+
+function memberDocument(member: Member): MemberDocument {
+  const seen = 'seen' in member ? member.seen : undefined;
+  const ip = 'ip' in member ? (member.ip ?? null) : null;
+  const inCluster = member.state === 'voting' || member.state === 'learner';
+  return {
+    name: member.name,
+    zone: member.zone,
+    ip,
+    clientUrl: ip === null ? null : clientUrl(ip),
+    etcdId: 'etcdId' in member ? (member.etcdId ?? null) : null,
+    role: inCluster ? (member.state as 'voting' | 'learner') : 'none',
+    state: member.state,
+    isLeader: inCluster && (seen?.isLeader ?? false),
+    version: seen?.version ?? null,
+    healthy: inCluster && (seen?.healthy ?? false),
+    problem: seen?.problem ?? null,
+    taskArn: 'taskArn' in member ? (member.taskArn ?? null) : null,
+  };
+}
+
+function runningVersion(tenant: TenantRecord): string {
+  const seen = membersIn(tenant, 'voting').flatMap((member) => member.seen?.version ?? []);
+  return seen.sort(compareVersions)[0] ?? tenant.spec.version;
+}
+
+/** @param operation the operation that the record names, when it could be read */
+export function tenantDocument(
+  tenant: TenantRecord,
+  cell: Pick<Cell, 'namespaceName'>,
+  operation?: Operation,
+): TenantDocument {
+  const current = tenant.operation;
+  return {
+    tenantId: tenant.tenantId,
+    phase: tenant.status.phase,
+    reason: 'reason' in tenant.status ? tenant.status.reason : null,
+    conditions: tenant.status.conditions,
+    clusterId: clusterIdOf(tenant) ?? null,
+    version: runningVersion(tenant),
+    endpoints: endpointsOf(tenant),
+    dnsName: dnsNameOf(tenant.tenantId, cell),
+    members: membersOf(tenant).map(memberDocument),
+    spec: tenant.spec,
+    cell: tenant.cell,
+    createdAt: tenant.createdAt,
+    generation: tenant.generation,
+    observedGeneration: tenant.observedGeneration,
+    operation:
+      current === undefined
+        ? null
+        : { ...current, state: operation?.state ?? 'pending', message: operation?.message ?? '' },
+  };
+}
