@@ -164,12 +164,9 @@ export class Endpoint {
   }
 
   async #callJson(service: JsonService, request: RawRequest, credential: Credential): Promise<RawResponse> {
-    return callJson(service, request, (operation, authorizations, input, run) =>
-      this.#guarded(
-        { service, operation, authorizations, request, credential },
-        this.#withMessageFaults(service, operation, input, run),
-      ),
-    )(credential.caller);
+    return callJson(service, request, credential.caller, (operation, authorizations, run) =>
+      this.#guarded({ service, operation, authorizations, request, credential }, run),
+    );
   }
 
   async #callRaw(service: RawService, request: RawRequest, credential: Credential): Promise<RawResponse> {
@@ -247,22 +244,6 @@ export class Endpoint {
       if (service.name === 'execute-api') throw new AwsError(error.code, error.message, 403);
       throw error;
     }
-  }
-
-  #withMessageFaults<T>(
-    service: Service,
-    operation: string,
-    input: Record<string, unknown>,
-    run: (input: Record<string, unknown>) => Promise<T>,
-  ): () => Promise<T> {
-    return async () => {
-      const { duplicate, delaySeconds } = this.#options.faults.messages;
-      if (service.name !== 'sqs' || operation !== 'SendMessage' || (!duplicate && delaySeconds === 0))
-        return run(input);
-      const late = { ...input, DelaySeconds: Math.min(900, Number(input.DelaySeconds ?? 0) + delaySeconds) };
-      if (duplicate) await run(input);
-      return run(late);
-    };
   }
 }
 

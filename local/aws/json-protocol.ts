@@ -12,28 +12,27 @@ type Input = Record<string, unknown>;
 type Guard = (
   operation: string,
   authorizations: Authorization[],
-  input: Input,
-  run: (input: Input) => Promise<unknown>,
+  run: () => Promise<unknown>,
 ) => Promise<unknown>;
 
 /** awsJson1_0 and awsJson1_1. */
-export function callJson(service: JsonService, request: RawRequest, guard: Guard) {
-  return async (caller: Caller): Promise<RawResponse> => {
-    const name = (request.headers['x-amz-target'] ?? '').split('.')[1] ?? '';
-    const operation = Object.hasOwn(service.operations, name) ? service.operations[name] : undefined;
-    if (!operation) {
-      throw new AwsError('UnknownOperationException', `The local cloud has no ${service.name}:${name}.`);
-    }
-    const input = parse(request.body);
-    const authorizations = operation.authorize(input as never, caller);
-    const output = await guard(name, authorizations, input, (changed) =>
-      operation.run(changed as never, caller),
-    );
-    return {
-      status: 200,
-      headers: { 'content-type': contentType(service) },
-      body: JSON.stringify(output ?? {}, dates),
-    };
+export async function callJson(
+  service: JsonService,
+  request: RawRequest,
+  caller: Caller,
+  guard: Guard,
+): Promise<RawResponse> {
+  const name = (request.headers['x-amz-target'] ?? '').split('.')[1] ?? '';
+  const operation = Object.hasOwn(service.operations, name) ? service.operations[name] : undefined;
+  if (!operation) {
+    throw new AwsError('UnknownOperationException', `The local cloud has no ${service.name}:${name}.`);
+  }
+  const input = parse(request.body) as never;
+  const output = await guard(name, operation.authorize(input, caller), () => operation.run(input, caller));
+  return {
+    status: 200,
+    headers: { 'content-type': contentType(service) },
+    body: JSON.stringify(output ?? {}, dates),
   };
 }
 

@@ -101,6 +101,22 @@ export class Iam {
     });
   }
 
+  /** @throws AwsError AccessDeniedException when the resource's policy does not let the service in */
+  requireService(service: string, authorization: Authorization): void {
+    const decision = this.decideForService(service, authorization);
+    if (decision.effect === 'allow') {
+      this.#recordUse(service, authorization);
+      return;
+    }
+    const { action, resource } = authorization;
+    const note = decision.unsupported.length ? ` (${decision.unsupported.join('; ')})` : '';
+    throw new AwsError(
+      'AccessDeniedException',
+      `${service} is not authorized to perform: ${action} on resource: ${resource} because no resource-based policy allows it${note}`,
+      403,
+    );
+  }
+
   /** @throws AwsError AccessDenied when the role does not trust the service */
   requireTrust(roleArn: string, service: string): void {
     const role = this.#roles.get(roleArn);

@@ -1,0 +1,157 @@
+import type { CloudContext, QueueAccess, QueueMessage, TemplateResource } from '../../aws/service.ts';
+import type { Iam } from '../../iam/iam.ts';
+import { type LocalFunction, ThrottledError } from './function.ts';
+import type { InvokeResult } from './worker.ts';
+
+export interface EventSourceMapping {
+  readonly queueArn: string;
+  readonly target: LocalFunction;
+  readonly roleArn: string;
+  readonly batchSize: number;
+  readonly partialFailures: boolean;
+  /** Batches that may run at once. */
+  readonly concurrency: number;
+}
+
+/** Properties that this cloud keeps; any other would be silently ignored, so it fails. */
+const knownProperties = new Set([
+  'BatchSize',
+  'Enabled',
+  'EventSourceArn',
+  'FunctionName',
+  'FunctionResponseTypes',
+  'ScalingConfig',
+  'Tags',
+]);
+
+/** @throws Error for properties of a mapping that this cloud does not know */
+export function mappingOf(
+  { properties }: TemplateResource,
+  target: LocalFunction,
+  roleArn: string,
+): EventSourceMapping {
+  const unknown = Object.keys(properties).filter((name) => !knownProperties.has(name));
+  if (unknown.length > 0) throw new Error(`the local cloud does not know ${unknown.join(', ')}`);
+  if (properties.Enabled === false) throw new Error('the local cloud does not know disabled mappings');
+  if (!String(properties.EventSourceArn).startsWith('arn:aws:sqs:')) {
+    throw new Error(`${properties.EventSourceArn} is no SQS queue`);
+  }
+  return {
+    queueArn: properties.EventSourceArn,
+    target,
+    roleArn,
+    batchSize: properties.BatchSize ?? 10,
+    partialFailures: (properties.FunctionResponseTypes ?? []).includes('ReportBatchItemFailures'),
+    concurrency: Math.min(
+      properties.ScalingConfig?.MaximumConcurrency ?? target.concurrency,
+      target.concurrency,
+    ),
+  };
+}
+
+/**
+ * What Lambda checks when the mapping is created.
+ * @throws Error in the words of AWS
+ */
+export function checkMapping(mapping: EventSourceMapping, iam: Iam, visibilitySeconds: number): void {
+  for (const action of ['ReceiveMessage', 'DeleteMessage', 'GetQueueAttributes']) {
+    const caller = {
+      accessKeyId: '',
+      accountId: '',
+      principalArn: mapping.roleArn,
+      roleArn: mapping.roleArn,
+    };
+    const decision = iam.decide(caller, { action: `sqs:${action}`, resource: mapping.queueArn });
+    if (decision.effect !== 'allow') {
+      throw new Error(
+        `The role ${mapping.roleArn} of function ${mapping.target.config.name} has no permission to call ${action} on ${mapping.queueArn}: the event source mapping cannot be created.`,
+      );
+    }
+  }
+  if (visibilitySeconds * 1000 < mapping.target.config.timeoutMs) {
+    throw new Error(
+      `The visibility timeout of ${mapping.queueArn} (${visibilitySeconds} s) is less than the timeout of function ${mapping.target.config.name} (${mapping.target.config.timeoutMs / 1000} s): the event source mapping cannot be created.`,
+    );
+  }
+}
+
+const longPollMs = 20_000;
+/** After a fault of the queue itself: long enough not to spin. */
+const pauseMs = 500;
+
+/** Polls until `signal` aborts; returns when the batches under way have ended. */
+export async function pollQueue(
+  mapping: EventSourceMapping,
+  { context, queues }: { context: CloudContext; queues: QueueAccess },
+  signal: AbortSignal,
+): Promise<void> {
+  const running = new Set<Promise<void>>();
+  const aborted = new Promise<QueueMessage[]>((resolve) => {
+    signal.addEventListener('abort', () => resolve([]));
+  });
+  while (!signal.aborted) {
+    if (running.size >= mapping.concurrency) {
+      await Promise.race([...running, aborted]);
+      continue;
+    }
+    try {
+      const poll = queues.receive(mapping.queueArn, Math.min(10, mapping.batchSize), longPollMs);
+      const messages = await Promise.race([poll, aborted]);
+      if (messages.length === 0 || signal.aborted) continue;
+      const batch = runBatch(mapping, messages, context.region, queues)
+        .catch((error: unknown) => context.log('event source mapping failed', { error: String(error) }))
+        .finally(() => running.delete(batch));
+      running.add(batch);
+    } catch (error) {
+      context.log('queue cannot be polled', { queue: mapping.queueArn, error: String(error) });
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+  await Promise.all(running);
+}
+
+async function runBatch(
+  mapping: EventSourceMapping,
+  messages: readonly QueueMessage[],
+  region: string,
+  queues: QueueAccess,
+): Promise<void> {
+  const records = messages.map((message) => ({
+    ...message,
+    messageAttributes: {},
+    eventSource: 'aws:sqs',
+    eventSourceARN: mapping.queueArn,
+    awsRegion: region,
+  }));
+  let result: InvokeResult;
+  try {
+    result = await mapping.target.invoke({ Records: records });
+  } catch (error) {
+    // Throttled: the messages come back after the visibility timeout, as at AWS.
+    if (error instanceof ThrottledError) return;
+    throw error;
+  }
+  const failed = failedMessages(mapping, messages, result);
+  const done = messages.filter(({ messageId }) => !failed.has(messageId));
+  if (done.length > 0)
+    await queues.delete(
+      mapping.queueArn,
+      done.map(({ receiptHandle }) => receiptHandle),
+    );
+}
+
+/** Ids of the messages that stay in the queue. An answer that makes no sense fails the whole batch, as at AWS. */
+export function failedMessages(
+  mapping: { readonly partialFailures: boolean },
+  messages: readonly { readonly messageId: string }[],
+  result: InvokeResult,
+): Set<string> {
+  const all = new Set(messages.map(({ messageId }) => messageId));
+  if (!result.ok) return all;
+  if (!mapping.partialFailures) return new Set();
+  const failures = (result.payload as { batchItemFailures?: unknown } | null)?.batchItemFailures;
+  if (failures === undefined || failures === null) return new Set();
+  if (!Array.isArray(failures)) return all;
+  const ids = failures.map((item) => (item as { itemIdentifier?: unknown } | null)?.itemIdentifier);
+  return ids.every((id) => typeof id === 'string' && all.has(id)) ? new Set(ids as string[]) : all;
+}
