@@ -1,0 +1,58 @@
+import { ArnFormat, Stack } from 'aws-cdk-lib';
+import type { Cell } from '../lambdas/core/ports.ts';
+import type { LookQueues } from './constructs/look-queues.ts';
+import { memberContainerName } from './constructs/member-task.ts';
+import type { FleetStack } from './fleet-stack.ts';
+import type { NetworkStack } from './network-stack.ts';
+import type { CellScope } from './policies/scope.ts';
+
+/** The cell as the functions see it (environment CELL and CELLS). */
+export function cellDocument(
+  id: string,
+  network: NetworkStack,
+  fleet: FleetStack,
+  queues: Cell['queues'],
+): Cell {
+  return {
+    id,
+    clusterArn: fleet.cluster.clusterArn,
+    taskDefinitions: {
+      ebs: fleet.tasks.ebs.definition.taskDefinitionArn,
+      ephemeral: fleet.tasks.ephemeral.definition.taskDefinitionArn,
+    },
+    containerName: memberContainerName,
+    subnets: network.zones,
+    securityGroupId: network.taskSecurityGroup.securityGroupId,
+    infrastructureRoleArn: fleet.roles.infrastructure.roleArn,
+    namespaceId: fleet.namespace.namespaceId,
+    namespaceName: fleet.namespace.namespaceName,
+    queues,
+  };
+}
+
+/** The cell as the policies see it. */
+export function cellScope(fleet: FleetStack, queues: LookQueues): CellScope {
+  const stack = Stack.of(fleet);
+  const { NO_RESOURCE_NAME, SLASH_RESOURCE_NAME } = ArnFormat;
+  const arn = (service: string, resource: string, resourceName: string) =>
+    stack.formatArn({ service, resource, resourceName, arnFormat: SLASH_RESOURCE_NAME });
+  return {
+    clusterArn: fleet.cluster.clusterArn,
+    taskArns: arn('ecs', 'task', '*'),
+    taskDefinitionArns: fleet.taskDefinitionFamilies.map((family) =>
+      arn('ecs', 'task-definition', `${family}:*`),
+    ),
+    taskRoleArns: [fleet.roles.task.roleArn, fleet.roles.execution.roleArn],
+    infrastructureRoleArn: fleet.roles.infrastructure.roleArn,
+    namespaceArn: fleet.namespace.namespaceArn,
+    nameServiceArns: arn('servicediscovery', 'service', '*'),
+    hostedZoneArn: stack.formatArn({
+      service: 'route53',
+      region: '',
+      account: '',
+      resource: `hostedzone/${fleet.namespace.namespaceHostedZoneId}`,
+      arnFormat: NO_RESOURCE_NAME,
+    }),
+    queueArns: queues.all.map((queue) => queue.queueArn),
+  };
+}

@@ -1,0 +1,96 @@
+import path from 'node:path';
+import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type * as z from 'zod';
+import { networkInterfaces } from '../policies/network-interfaces.ts';
+import { acknowledgeWildcards } from '../policies/wildcards.ts';
+
+const projectRoot = path.resolve(import.meta.dirname, '../..');
+
+/** Variables as lambdas/<name>/env.ts wants them: a missing or misspelt one does not compile. */
+export type EnvironmentOf<S extends z.ZodObject> = Record<keyof z.input<S> & string, string>;
+
+export interface ControlFunctionProps<S extends z.ZodObject> {
+  /** Folder below lambdas/ that has handler.ts and env.ts. */
+  readonly name: 'api' | 'join' | 'create' | 'delete' | 'sweep';
+  readonly description: string;
+  readonly envSchema: S;
+  readonly environment: EnvironmentOf<S>;
+  readonly timeout: Duration;
+  /** Everything the function may do besides its logs and its network interfaces. */
+  readonly statements: readonly iam.PolicyStatement[];
+  readonly logRetentionDays: number;
+  /** For functions that call nannies. @default outside any VPC */
+  readonly network?: { readonly vpc: ec2.IVpc; readonly securityGroup: ec2.ISecurityGroup };
+}
+
+/** The one place that says how functions of the control plane are built, logged and run. */
+export class ControlFunction<S extends z.ZodObject> extends Construct {
+  readonly function: NodejsFunction;
+
+  constructor(scope: Construct, id: string, props: ControlFunctionProps<S>) {
+    super(scope, id);
+    const logGroup = new logs.LogGroup(this, 'Logs', {
+      retention: props.logRetentionDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      description: `etcd-nanny: function ${props.name}`,
+    });
+    const inNetwork = props.network ? networkInterfaces() : [];
+    const statements = [writeLogs(logGroup), ...inNetwork, ...props.statements];
+    for (const statement of statements) role.addToPolicy(statement);
+    acknowledgeWildcards(role, statements);
+
+    this.function = new NodejsFunction(this, 'Function', {
+      description: `etcd-nanny: ${props.description}`,
+      entry: path.join(projectRoot, 'lambdas', props.name, 'handler.ts'),
+      handler: 'handler',
+      runtime: lambda.Runtime.NODEJS_24_X,
+      architecture: lambda.Architecture.ARM_64,
+      memorySize: 512,
+      timeout: props.timeout,
+      environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
+      role,
+      logGroup,
+      loggingFormat: lambda.LoggingFormat.JSON,
+      ...(props.network
+        ? {
+            vpc: props.network.vpc,
+            vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_ISOLATED },
+            securityGroups: [props.network.securityGroup],
+          }
+        : {}),
+      projectRoot,
+      depsLockFilePath: path.join(projectRoot, 'package-lock.json'),
+      bundling: {
+        format: OutputFormat.ESM,
+        target: 'node24',
+        mainFields: ['module', 'main'],
+        sourceMap: true,
+        sourcesContent: false,
+        minify: true,
+        keepNames: true,
+        // The SDK too: what was tested is what runs, wherever the bundle lies.
+        externalModules: [],
+        bundleAwsSDK: true,
+        // CommonJS dependencies inside an ESM bundle still call require().
+        banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
+      },
+    });
+  }
+}
+
+function writeLogs(logGroup: logs.ILogGroup): iam.PolicyStatement {
+  return new iam.PolicyStatement({
+    sid: 'WriteLogs',
+    actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    resources: [logGroup.logGroupArn],
+  });
+}

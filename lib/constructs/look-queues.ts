@@ -1,0 +1,48 @@
+import { Duration } from 'aws-cdk-lib';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { Duty } from '../../lambdas/core/ports.ts';
+
+export const duties = ['create', 'delete', 'sweep'] as const satisfies readonly Duty[];
+
+/** Longest run of a function that reads a queue. */
+export const lookTimeout = Duration.seconds(60);
+
+/**
+ * "Look at tenant X", one queue per duty. Messages carry no command, so a lost or doubled one is harmless: the sweep
+ * finds every tenant again. The dead-letter queues are there to show that something keeps failing.
+ */
+export class LookQueues extends Construct {
+  readonly byDuty: Readonly<Record<Duty, sqs.Queue>>;
+  readonly all: readonly sqs.Queue[];
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    const entries = duties.map(
+      (duty) => [duty, this.queue(`${duty[0]?.toUpperCase()}${duty.slice(1)}`)] as const,
+    );
+    this.byDuty = Object.fromEntries(entries) as Record<Duty, sqs.Queue>;
+    this.all = Object.values(this.byDuty);
+  }
+
+  private queue(name: string): sqs.Queue {
+    const common = { enforceSSL: true, encryption: sqs.QueueEncryption.SQS_MANAGED };
+    const dead = new sqs.Queue(this, `${name}Dead`, { ...common, retentionPeriod: Duration.days(14) });
+    return new sqs.Queue(this, name, {
+      ...common,
+      // Just above the function's own limit: a crashed pass is taken up again soon.
+      visibilityTimeout: lookTimeout.plus(Duration.seconds(10)),
+      // The sweep looks again each minute; a day-old "look" says nothing.
+      retentionPeriod: Duration.days(1),
+      deadLetterQueue: { queue: dead, maxReceiveCount: 5 },
+    });
+  }
+
+  get urls(): Readonly<Record<Duty, string>> {
+    return {
+      create: this.byDuty.create.queueUrl,
+      delete: this.byDuty.delete.queueUrl,
+      sweep: this.byDuty.sweep.queueUrl,
+    };
+  }
+}

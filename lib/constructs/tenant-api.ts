@@ -1,0 +1,42 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+export interface TenantApiProps {
+  readonly handler: lambda.IFunction;
+  readonly logRetentionDays: number;
+}
+
+/** The public HTTP API. Every call is signed (SigV4); paths and bodies are the api function's business. */
+export class TenantApi extends Construct {
+  readonly api: apigatewayv2.HttpApi;
+
+  constructor(scope: Construct, id: string, props: TenantApiProps) {
+    super(scope, id);
+    this.api = new apigatewayv2.HttpApi(this, 'Api', {
+      description: 'etcd-nanny: tenants',
+      createDefaultStage: false,
+    });
+    this.api.addRoutes({
+      path: '/v1/{proxy+}',
+      methods: [apigatewayv2.HttpMethod.ANY],
+      integration: new HttpLambdaIntegration('Function', props.handler),
+      authorizer: new HttpIamAuthorizer(),
+    });
+    const accessLog = new logs.LogGroup(this, 'AccessLog', {
+      retention: props.logRetentionDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    new apigatewayv2.HttpStage(this, 'Stage', {
+      httpApi: this.api,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: { rateLimit: 100, burstLimit: 200 },
+      accessLogSettings: { destination: new apigatewayv2.LogGroupLogDestination(accessLog) },
+    });
+  }
+}

@@ -1,0 +1,46 @@
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import {
+  addAddresses,
+  changeRecords,
+  createNames,
+  findZone,
+  listAddresses,
+  removeAddresses,
+} from './names.ts';
+import type { CellScope, StateScope } from './scope.ts';
+import {
+  decryptFor,
+  describeTasks,
+  encryptFor,
+  listTasks,
+  passInfrastructureRole,
+  passTaskRoles,
+  readItems,
+  runTasks,
+  sendLooks,
+  stopTasks,
+  tagNewTasks,
+  writeItems,
+} from './statements.ts';
+
+/** Makes a cluster: keys, tasks, name. It may seal CA keys but not open them again. */
+export const createPolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
+  readItems(state),
+  writeItems(state),
+  encryptFor(state, 'ca', 'control-plane'),
+  decryptFor(state, 'control-plane'),
+  runTasks(cell),
+  tagNewTasks(cell),
+  passTaskRoles(cell),
+  passInfrastructureRole(cell),
+  describeTasks(cell),
+  listTasks(cell),
+  stopTasks(cell),
+  createNames(cell),
+  listAddresses(),
+  addAddresses(cell),
+  removeAddresses(cell),
+  changeRecords(cell),
+  findZone(),
+  sendLooks([cell]),
+];

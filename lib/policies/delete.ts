@@ -1,0 +1,28 @@
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { changeRecords, deleteNames, findZone, listAddresses, removeAddresses } from './names.ts';
+import type { CellScope, StateScope } from './scope.ts';
+import {
+  deleteItems,
+  describeTasks,
+  listTasks,
+  readItems,
+  sendLooks,
+  stopTasks,
+  writeItems,
+} from './statements.ts';
+
+/** Stops tasks and removes name and record. It holds no key and starts nothing. */
+export const deletePolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
+  readItems(state),
+  writeItems(state),
+  deleteItems(state),
+  describeTasks(cell),
+  listTasks(cell),
+  stopTasks(cell),
+  listAddresses(),
+  removeAddresses(cell),
+  deleteNames(cell),
+  changeRecords(cell),
+  findZone(),
+  sendLooks([cell]),
+];

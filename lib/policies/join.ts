@@ -1,0 +1,12 @@
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { CellScope, StateScope } from './scope.ts';
+import { decryptFor, describeTasks, readItems, sendLooks, writeItems } from './statements.ts';
+
+/** Proves who a nanny is against ECS, signs its certificates, writes down what it reports. */
+export const joinPolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
+  readItems(state),
+  writeItems(state),
+  decryptFor(state, 'ca', 'control-plane'),
+  describeTasks(cell),
+  sendLooks([cell]),
+];
