@@ -1,0 +1,76 @@
+import type { EtcdStatus } from '../../../lambdas/core/wire/admin.ts';
+import type { Message } from './codec.ts';
+import { type ClientTls, GrpcConnection } from './grpc.ts';
+import { calls, type EtcdMember, type StatusResponse } from './messages.ts';
+
+type Calls = typeof calls;
+type RequestOf<K extends keyof Calls> = Calls[K]['request'] extends Message<infer T> ? Partial<T> : never;
+type ResponseOf<K extends keyof Calls> = Calls[K]['response'] extends Message<infer T> ? T : never;
+
+/**
+ * etcd gives up on a change after 5 s plus two election time-outs (1 s each): waiting a little longer lets its own,
+ * clearer error arrive.
+ */
+export const changeTimeoutMs = 8_000;
+
+export interface MemberList {
+  readonly clusterId: string;
+  readonly members: EtcdMember[];
+}
+
+/** One etcd member's gRPC API, with our `client` certificate (CN=root: works also once the tenant enables auth). */
+export class EtcdClient {
+  readonly #connection: GrpcConnection;
+
+  constructor(url: string, clientTls: ClientTls) {
+    this.#connection = new GrpcConnection(url, clientTls);
+  }
+
+  /** Any call of messages.ts. @throws EtcdError */
+  async call<K extends keyof Calls>(
+    name: K,
+    request: RequestOf<K>,
+    timeoutMs = changeTimeoutMs,
+  ): Promise<ResponseOf<K>> {
+    const call = calls[name] as unknown as {
+      path: string;
+      request: Message<RequestOf<K>>;
+      response: Message<ResponseOf<K>>;
+    };
+    const answer = await this.#connection.unary(call.path, call.request.encode(request), timeoutMs);
+    return call.response.decode(answer);
+  }
+
+  async status(timeoutMs: number): Promise<EtcdStatus> {
+    return toStatus(await this.call('status', {}, timeoutMs));
+  }
+
+  /** Not linearizable: this member's own knowledge, answered without quorum too. */
+  async members(linearizable: boolean, timeoutMs: number): Promise<MemberList> {
+    const answer = await this.call('memberList', { linearizable }, timeoutMs);
+    return { clusterId: answer.header?.clusterId ?? '0', members: answer.members };
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
+
+function toStatus(raw: StatusResponse): EtcdStatus {
+  return {
+    etcdId: raw.header?.memberId ?? '0',
+    clusterId: raw.header?.clusterId ?? '0',
+    version: raw.version,
+    revision: Number(raw.header?.revision ?? 0),
+    raftTerm: Number(raw.raftTerm),
+    raftIndex: Number(raw.raftIndex),
+    raftAppliedIndex: Number(raw.raftAppliedIndex),
+    leader: raw.leader,
+    isLearner: raw.isLearner,
+    dbSize: Number(raw.dbSize),
+    dbSizeInUse: Number(raw.dbSizeInUse),
+    ...(raw.dbSizeQuota !== '0' && { dbSizeQuota: Number(raw.dbSizeQuota) }),
+    ...(raw.storageVersion !== '' && { storageVersion: raw.storageVersion }),
+    errors: raw.errors,
+  };
+}

@@ -1,0 +1,80 @@
+import { containerCredentials } from './credentials.ts';
+import { type NannyEnv, parseEnv } from './env.ts';
+import { createJoinClient } from './join-client.ts';
+import { createLog, sentence } from './log.ts';
+import type { RunningMember } from './member.ts';
+import { readTaskIdentity, type TaskIdentity } from './metadata.ts';
+import { runNanny } from './nanny.ts';
+import { backOffMs, realTiming as timing } from './timing.ts';
+
+/** Exit codes: 0 stopped or left, 1 a fault (ECS starts the container again), 2 an environment that cannot work. */
+const exitCodes = { done: 0, fault: 1, wrongEnvironment: 2 };
+const metadataTries = 10;
+/** Of our environment etcd gets these only: it reads ETCD_* as flags, and our credentials are none of its business. */
+const passedToEtcd = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'GOMAXPROCS', 'GOMEMLIMIT', 'GOGC'];
+
+const writeLog = (line: string) => process.stdout.write(line);
+const log = createLog(writeLog, timing.now);
+const stopping = new AbortController();
+let member: RunningMember | undefined;
+
+async function identify(metadataUri: string): Promise<TaskIdentity> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await readTaskIdentity(metadataUri);
+    } catch (error) {
+      if (attempt + 1 >= metadataTries || stopping.signal.aborted) throw error;
+      await timing.sleep(backOffMs(attempt, timing, { firstMs: 200, maxMs: 3_000 }), stopping.signal);
+    }
+  }
+}
+
+async function main(env: NannyEnv): Promise<void> {
+  const { taskArn, ip } = await identify(env.metadataUri);
+  log.info('Nanny started', { tenant: env.tenantId, member: env.memberName, taskArn, ip });
+  const { region } = env;
+  const credentials = containerCredentials(env.credentials, timing.now);
+  await runNanny({
+    env,
+    ip,
+    client: createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip }),
+    etcdEnvironment: Object.fromEntries(passedToEtcd.map((name) => [name, process.env[name]])),
+    writeLog,
+    log,
+    timing,
+    stop: stopping.signal,
+    onMember: (started) => {
+      member = started;
+    },
+  });
+}
+
+function end(message: string, code: number): never {
+  log.error(message);
+  process.exit(code);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (!stopping.signal.aborted) log.info(`${signal}: stopping`);
+    stopping.abort();
+  });
+}
+process.on('exit', () => member?.killEtcd());
+process.on('uncaughtException', (error) => {
+  end(`The nanny met a fault of its own and starts again: ${sentence(error)}`, exitCodes.fault);
+});
+
+let env: NannyEnv;
+try {
+  env = parseEnv(process.env);
+} catch (error) {
+  end(sentence(error), exitCodes.wrongEnvironment);
+}
+try {
+  await main(env);
+} catch (error) {
+  end(sentence(error), stopping.signal.aborted ? exitCodes.done : exitCodes.fault);
+}
+log.info('Nanny stopped');
+process.exit(exitCodes.done);

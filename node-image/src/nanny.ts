@@ -1,0 +1,123 @@
+import type { Log } from '../../lambdas/core/ports.ts';
+import { decideBoot } from './boot.ts';
+import { createLeafKeys } from './csr.ts';
+import type { NannyEnv } from './env.ts';
+import type { JoinClient } from './join-client.ts';
+import { type FinalAnswer, joinUntilAnswered } from './join-loop.ts';
+import { RunningMember } from './member.ts';
+import { MemberDisk, type SavedState } from './member-disk.ts';
+import { type Identity, PkiStore } from './pki-store.ts';
+import { generation } from './renewal.ts';
+import type { Timing } from './timing.ts';
+
+export interface NannyOptions {
+  readonly env: Pick<NannyEnv, 'tenantId' | 'memberName' | 'dataDir' | 'etcdDir'>;
+  readonly ip: string;
+  readonly client: JoinClient;
+  readonly etcdEnvironment: Readonly<Record<string, string | undefined>>;
+  readonly writeLog: (line: string) => void;
+  readonly log: Log;
+  readonly timing: Timing;
+  /** Aborted when the task is to stop. */
+  readonly stop: AbortSignal;
+  /** Hands out what must be killed if the process ends out of order. */
+  readonly onMember: (member: RunningMember) => void;
+}
+
+type Boot = Extract<FinalAnswer, { answer: 'boot' }>;
+
+/**
+ * The whole life of one member on one disk. Returns when the task was told to stop, or the control plane said `leave`.
+ * @throws ControlPlaneError when it cannot work with this disk or image
+ */
+export async function runNanny(options: NannyOptions): Promise<void> {
+  const { env, client, log, timing, stop } = options;
+  const who = { tenantId: env.tenantId, memberName: env.memberName };
+  const disk = await MemberDisk.open(env.dataDir, who);
+  const pki = new PkiStore(disk.root);
+  const join = async (signal: AbortSignal) => {
+    const leafKeys = createLeafKeys(who.memberName);
+    const hasData = disk.hasData();
+    const answer = await joinUntilAnswered({ who, client, leafKeys, hasData, log, timing }, signal);
+    return { answer, leafKeys };
+  };
+
+  // With data, certificates and nanny.json on the disk the member starts at once: a control plane that is down must
+  // not keep a cluster down.
+  let identity = disk.saved && (disk.hasData() || disk.saved.ended) ? await pki.load() : undefined;
+  const resumed = identity !== undefined;
+  if (identity === undefined) {
+    const { answer, leafKeys } = await join(stop);
+    if (answer === undefined) return;
+    if (answer.answer === 'leave') return log.info(`Leaving: ${answer.reason}`);
+    identity = await pki.install(answer.certificates, leafKeys.keys, generation(timing));
+    await saveBoot(disk, who, answer, log);
+  } else {
+    log.info('The disk has this member: starting without asking the control plane', { mode: 'resume' });
+  }
+
+  const leaving = Promise.withResolvers<void>();
+  const onLeave = (reason: string) => {
+    log.info(`Leaving: ${reason}`);
+    leaving.resolve();
+  };
+  const member = new RunningMember({ ...options, etcdDir: env.etcdDir, who, disk, pki, identity, onLeave });
+  options.onMember(member);
+  await member.start();
+
+  const background = new AbortController();
+  const refresh = async () => {
+    const { answer, leafKeys } = await join(background.signal);
+    if (answer === undefined) return;
+    if (answer.answer === 'leave') return onLeave(answer.reason);
+    member.useIdentity(await refreshed(disk, pki, answer, leafKeys.keys, options));
+  };
+  const refreshing = resumed ? refresh() : Promise.resolve();
+  const stopped = new Promise<void>((resolve) => {
+    if (stop.aborted) resolve();
+    stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([leaving.promise, stopped, member.failure(), refreshing.then(() => stopped)]);
+  background.abort();
+  await member.stop();
+}
+
+async function saveBoot(
+  disk: MemberDisk,
+  who: { tenantId: string; memberName: string },
+  answer: Boot,
+  log: Log,
+): Promise<void> {
+  const decision = decideBoot(answer, { hasData: disk.hasData(), saved: disk.saved });
+  if ('refuse' in decision) log.error(`Not starting etcd: ${decision.refuse}`);
+  else log.info('Booting', { mode: decision.start, incarnation: answer.incarnation });
+  await disk.save((saved) => ({
+    schemaVersion: 1,
+    ...who,
+    incarnation: 'refuse' in decision ? (saved?.incarnation ?? answer.incarnation) : answer.incarnation,
+    mode: 'refuse' in decision ? 'resume' : decision.start,
+    etcdVersion: answer.etcdVersion,
+    etcdArguments: answer.etcdArguments,
+    fence: saved?.fence ?? 0,
+    ...('refuse' in decision && { ended: { state: 'data-lost' as const, reason: decision.refuse } }),
+  }));
+}
+
+/** What a running member takes from a join answer: certificates at once, arguments and version at its next start. */
+async function refreshed(
+  disk: MemberDisk,
+  pki: PkiStore,
+  answer: Boot,
+  keys: Parameters<PkiStore['install']>[1],
+  { log, timing }: Pick<NannyOptions, 'log' | 'timing'>,
+): Promise<Identity> {
+  const saved: SavedState | undefined = disk.saved;
+  if (saved && saved.incarnation === answer.incarnation) {
+    await disk.update({ etcdVersion: answer.etcdVersion, etcdArguments: answer.etcdArguments });
+  } else {
+    log.error(
+      `The control plane speaks of incarnation ${answer.incarnation}, this disk is of ${saved?.incarnation}: keeping what runs`,
+    );
+  }
+  return await pki.install(answer.certificates, keys, generation(timing));
+}
