@@ -55,7 +55,7 @@ const contextSchema = z.strictObject({
     .string()
     .min(1, 'must be an image reference such as 123.dkr.ecr.eu-west-1.amazonaws.com/nanny:1')
     .optional(),
-  /** etcd versions offered to tenants. @default all of node-image/etcd-versions.json that are not marked bad */
+  /** etcd versions offered to tenants. @default all supported ones of node-image/etcd-versions.json */
   etcdVersions: list(etcdVersionSchema).optional(),
   /** Version of tenants that ask for none. @default the default of node-image/etcd-versions.json */
   defaultEtcdVersion: etcdVersionSchema.optional(),

@@ -5,7 +5,7 @@ import type { Config } from './config.ts';
 import { CellFunctions } from './constructs/cell-functions.ts';
 import { ControlFunction } from './constructs/control-function.ts';
 import { TenantApi } from './constructs/tenant-api.ts';
-import type { EtcdVersions } from './etcd-versions.ts';
+import type { OfferedVersions } from './etcd-versions.ts';
 import type { FleetStack } from './fleet-stack.ts';
 import type { NetworkStack } from './network-stack.ts';
 import { apiPolicy } from './policies/api.ts';
@@ -19,7 +19,7 @@ export interface BuiltCell {
 
 export interface ControlPlaneStackProps extends StackProps {
   readonly config: Config;
-  readonly etcdVersions: EtcdVersions;
+  readonly etcdVersions: OfferedVersions;
   readonly state: StateStack;
   readonly cells: readonly BuiltCell[];
 }

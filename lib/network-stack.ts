@@ -33,7 +33,8 @@ export class NetworkStack extends Stack {
       restrictDefaultSecurityGroup: false,
     });
     this.zones = this.vpc.isolatedSubnets.map((subnet) => ({
-      zone: subnet.availabilityZone,
+      // What the subnet says of itself: Fn::GetAZs may answer differently at a later deploy.
+      zone: (subnet.node.defaultChild as ec2.CfnSubnet).attrAvailabilityZone,
       subnetId: subnet.subnetId,
     }));
     new FlowLogs(this, 'FlowLogs', { vpc: this.vpc, retentionDays: config.logRetentionDays });

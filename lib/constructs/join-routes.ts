@@ -25,7 +25,8 @@ export class JoinRoutes extends Construct {
         authorizationType: apigateway.AuthorizationType.IAM,
       }),
     );
-    // A deployment is a snapshot of the routes: its logical id has to change with them and with nothing else.
+    // A deployment is a snapshot of the routes: its logical id has to change with them.
+    // Raise `version` by hand when the resource policy of the address changes: it takes effect with a deployment too.
     const deployment = new apigateway.Deployment(this, 'Deployment', { api, retainDeployments: false });
     deployment.addToLogicalId({ routes: joinRoutes, authorization: 'AWS_IAM', version: 1 });
     deployment.node.addDependency(...methods);

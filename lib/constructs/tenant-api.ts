@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
@@ -18,6 +18,7 @@ export class TenantApi extends Construct {
   constructor(scope: Construct, id: string, props: TenantApiProps) {
     super(scope, id);
     this.api = new apigatewayv2.HttpApi(this, 'Api', {
+      apiName: `${Stack.of(this).stackName}-tenants`,
       description: 'etcd-nanny: tenants',
       createDefaultStage: false,
     });
