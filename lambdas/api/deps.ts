@@ -1,0 +1,18 @@
+import type { Cell, Clock, Dispatcher, Ids, KeyVault, Log, Pki, TenantStore } from '../core/ports.ts';
+import type { VersionCatalog } from './versions.ts';
+
+/** All the world that the API's routes see. */
+export interface ApiDeps {
+  readonly store: TenantStore;
+  readonly keyVault: KeyVault;
+  readonly pki: Pki;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly ids: Pick<Ids, 'ulid' | 'clusterToken'>;
+  readonly log: Log;
+  /** Not empty. New tenants go into the first one. */
+  readonly cells: readonly Cell[];
+  /** Queues of one cell. */
+  dispatcherOf(cell: Cell): Dispatcher;
+  readonly versions: VersionCatalog;
+  readonly maxTenants: number;
+}

@@ -1,0 +1,101 @@
+import * as z from 'zod';
+import type { FieldProblem } from '../core/errors.ts';
+import { type TenantSpec, tenantSpecSchema } from '../core/model/spec.ts';
+import { problemsOf } from './issues.ts';
+import { chooseVersion, type VersionCatalog } from './versions.ts';
+
+/** A spec as callers send it: every field may be left out, the version may be a minor. */
+export const specInputSchema = tenantSpecSchema.extend({ version: z.string().max(32) }).partial();
+
+export type SpecInput = z.infer<typeof specInputSchema>;
+
+/** What a new tenant gets where its spec says nothing; the version comes from the deployment. */
+export const specDefaults = {
+  members: 3,
+  size: 'small',
+  volume: 'ebs',
+  storageGiB: { ebs: 10, ephemeral: 21 },
+  quotaMiB: 2048,
+  autoCompaction: { mode: 'periodic', retentionMinutes: 60 },
+  deletionProtection: false,
+} as const;
+
+/** Fargate's own disk, GiB: 21 is what an override must at least ask for, 200 its maximum. */
+const ephemeralGiB = { min: 21, max: 200 } as const;
+
+/** Room for the database, its defragmented copy and the WAL: 2.2 × quota + 0.5 GiB. */
+export const diskForQuotaGiB = (quotaMiB: number): number => (2.2 * quotaMiB) / 1024 + 0.5;
+
+function resolve(input: SpecInput, version: string): TenantSpec {
+  const volume = input.volume ?? specDefaults.volume;
+  return {
+    members: input.members ?? specDefaults.members,
+    version,
+    size: input.size ?? specDefaults.size,
+    storageGiB: input.storageGiB ?? specDefaults.storageGiB[volume],
+    volume,
+    quotaMiB: input.quotaMiB ?? specDefaults.quotaMiB,
+    autoCompaction: input.autoCompaction ?? specDefaults.autoCompaction,
+    deletionProtection: input.deletionProtection ?? specDefaults.deletionProtection,
+  };
+}
+
+/** Rules over more than one field. */
+function crossProblems(spec: TenantSpec): FieldProblem[] {
+  if (spec.volume === 'ephemeral' && spec.storageGiB < ephemeralGiB.min) {
+    const { min, max } = ephemeralGiB;
+    return [{ field: 'spec.storageGiB', message: `must be from ${min} to ${max} when volume is ephemeral` }];
+  }
+  const needed = diskForQuotaGiB(spec.quotaMiB);
+  if (spec.storageGiB >= needed) return [];
+  const message =
+    `is too small for a quota of ${spec.quotaMiB} MiB: it needs 2.2 × quota + 0.5 GiB = ${needed.toFixed(1)} GiB; ` +
+    `set storageGiB to ${Math.ceil(needed)} or more, or lower quotaMiB`;
+  return [{ field: 'spec.storageGiB', message }];
+}
+
+/** The fields that are good on their own: cross checks are made even when other fields are bad. */
+function goodFields(raw: unknown): SpecInput {
+  if (typeof raw !== 'object' || raw === null) return {};
+  const good = Object.entries(specInputSchema.shape).flatMap(([name, schema]) => {
+    const parsed = schema.safeParse((raw as Record<string, unknown>)[name]);
+    return parsed.success && parsed.data !== undefined ? [[name, parsed.data]] : [];
+  });
+  return Object.fromEntries(good) as SpecInput;
+}
+
+export interface ReadSpec {
+  /** As sent, good fields only. */
+  readonly input: SpecInput;
+  /** With defaults; only to be used when there are no problems. */
+  readonly spec: TenantSpec;
+  readonly problems: readonly FieldProblem[];
+}
+
+/** Reads a spec for a new tenant and finds everything that is wrong with it. */
+export function readSpec(raw: unknown, catalog: VersionCatalog): ReadSpec {
+  const parsed = specInputSchema.safeParse(raw ?? {});
+  const problems = parsed.success ? [] : problemsOf(parsed.error, 'spec');
+  const input = goodFields(raw);
+  const version = chooseVersion(catalog, input.version);
+  if (!version.ok) problems.push({ field: 'spec.version', message: version.message });
+  const spec = resolve(input, version.ok ? version.version : catalog.default);
+  const bad = new Set(problems.map((problem) => problem.field));
+  const crossable = !['spec.storageGiB', 'spec.volume', 'spec.quotaMiB'].some((field) => bad.has(field));
+  if (crossable) problems.push(...crossProblems(spec));
+  return { input, spec, problems };
+}
+
+/**
+ * Which fields of `input` ask for something else than the tenant has. What is left out asks for nothing, so that a
+ * repeated request stays the same request after defaults have moved on; a minor is met by any of its patches.
+ */
+export function changedFields(input: SpecInput, current: TenantSpec): (keyof TenantSpec)[] {
+  return (Object.keys(input) as (keyof TenantSpec)[]).filter((name) => {
+    if (input[name] === undefined) return false;
+    if (name === 'version') {
+      return current.version !== input.version && !current.version.startsWith(`${input.version}.`);
+    }
+    return JSON.stringify(input[name]) !== JSON.stringify(current[name]);
+  });
+}
