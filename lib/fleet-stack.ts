@@ -20,7 +20,7 @@ export interface FleetStackProps extends StackProps {
 
 /**
  * Where the members of one cell run. It knows the *address* of the join API, because task definitions carry it, but not
- * what answers there: that is the control plane's, which in turn needs this stack (docs/decisions/0010).
+ * what answers there: that is the control plane's, which in turn needs this stack (docs/decisions/0030).
  */
 export class FleetStack extends Stack {
   readonly cluster: ecs.Cluster;
