@@ -1,0 +1,76 @@
+import * as z from 'zod';
+import { tenantIdSchema } from './model/names.ts';
+import type { Log } from './ports.ts';
+
+const batchSchema = z.object({
+  Records: z.array(z.object({ messageId: z.string(), body: z.string() })),
+});
+
+/** "Look at tenant X", or an ECS task event, which names the tenant in `startedBy`. */
+const messageSchema = z.union([
+  z.object({ tenantId: tenantIdSchema }).transform(({ tenantId }) => tenantId),
+  z
+    .object({ 'detail-type': z.literal('ECS Task State Change'), detail: z.looseObject({}) })
+    .transform(({ detail }) => tenantOfTask(detail)),
+]);
+
+const startedByPrefix = 'etcd-nanny/';
+
+/** A task that comes up tells of itself through join; here only its end is news. */
+const endings = ['DEACTIVATING', 'STOPPED'];
+
+function tenantOfTask({ startedBy, lastStatus }: Record<string, unknown>): string | undefined {
+  if (!endings.includes(String(lastStatus))) return undefined;
+  if (typeof startedBy !== 'string' || !startedBy.startsWith(startedByPrefix)) return undefined;
+  return tenantIdSchema.safeParse(startedBy.slice(startedByPrefix.length)).data;
+}
+
+export interface BatchAnswer {
+  readonly batchItemFailures: { readonly itemIdentifier: string }[];
+}
+
+/**
+ * Serves one SQS batch: each tenant once, however many messages name it. A message that says nothing we know is
+ * logged and acknowledged, since it would never get better; a look that failed is reported as failed, so SQS sends it
+ * again, and after some times to the dead-letter queue.
+ */
+export async function serveLooks(
+  rawEvent: unknown,
+  log: Log,
+  look: (tenantId: string) => Promise<unknown>,
+): Promise<BatchAnswer> {
+  const { Records } = batchSchema.parse(rawEvent);
+  const byTenant = new Map<string, string[]>();
+  for (const { messageId, body } of Records) {
+    const parsed = messageSchema.safeParse(parseJson(body));
+    if (!parsed.success) {
+      log.error('A message on the queue is none of ours; it is dropped.', {
+        messageId,
+        body: body.slice(0, 500),
+      });
+    } else if (parsed.data !== undefined) {
+      byTenant.set(parsed.data, [...(byTenant.get(parsed.data) ?? []), messageId]);
+    }
+  }
+  const failed = await Promise.all(
+    [...byTenant].map(async ([tenantId, messageIds]) => {
+      try {
+        const result = await look(tenantId);
+        log.info('looked', { tenantId, result });
+        return [];
+      } catch (error) {
+        log.error('The look failed; SQS will send it again.', { tenantId, error });
+        return messageIds;
+      }
+    }),
+  );
+  return { batchItemFailures: failed.flat().map((itemIdentifier) => ({ itemIdentifier })) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

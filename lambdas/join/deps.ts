@@ -1,0 +1,20 @@
+import type { Cell, Clock, Dispatcher, KeyVault, Log, Pki, TaskRuntime, TenantStore } from '../core/ports.ts';
+
+/** All the world that the join function sees. */
+export interface JoinDeps {
+  readonly cell: Cell;
+  readonly store: Pick<TenantStore, 'get' | 'save'>;
+  readonly runtime: Pick<TaskRuntime, 'describe'>;
+  readonly vault: Pick<KeyVault, 'decrypt'>;
+  readonly pki: Pick<Pki, 'signMemberLeaves'>;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Who calls, as API Gateway's IAM authorisation found out. */
+export interface JoinCaller {
+  /** `arn:aws:sts::<account>:assumed-role/<role>/<session>`; ECS makes the session name of a task's role its task id. */
+  readonly principalArn: string;
+  readonly sourceIp: string;
+}

@@ -1,0 +1,136 @@
+import { renderEtcdArguments } from '../core/etcd-flags.ts';
+import { peerUrl, wantedMembers, withMembers } from '../core/members.ts';
+import type { Incarnation, TenantRecord } from '../core/model/tenant.ts';
+import { checkStep } from '../core/safety.ts';
+import { nothingSeen } from '../core/step.ts';
+import { updateTenant } from '../core/update-tenant.ts';
+import type { IssuedCertificates, JoinAnswer, JoinRequest } from '../core/wire/join.ts';
+import { admit } from './admit.ts';
+import { signLeaves } from './certificates.ts';
+import type { JoinCaller, JoinDeps } from './deps.ts';
+
+/** All members ask until the last one has joined; quick at first, calm once the last one takes its time. */
+const quickMs = 200;
+const calmMs = 1_000;
+const quickForMs = 10_000;
+
+const wait = (reason: string, retryAfterMs = quickMs): JoinAnswer => ({
+  answer: 'wait',
+  reason,
+  retryAfterMs,
+});
+
+/**
+ * "Who am I, may I start?" The first call of a task records its address. The call that makes the wanted members
+ * complete fixes the initial cluster in the same conditional save, so all of them are told the very same one.
+ *
+ * @throws NotThisTaskError, InvalidRequestError (a certificate request is bad)
+ */
+export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCaller): Promise<JoinAnswer> {
+  const admission = await admit(deps, request, caller);
+  if (admission.kind === 'leave') return { answer: 'leave', reason: admission.reason };
+  if (admission.kind === 'wait') return wait(admission.reason);
+  let { tenant } = admission;
+  if (tenant.status.phase === 'deleting') return { answer: 'leave', reason: 'the tenant is being deleted' };
+  if (tenant.pki === undefined) return wait('the certificate authority is being made');
+
+  let certificates: IssuedCertificates | undefined;
+  if (admission.kind === 'newcomer') {
+    const { name } = admission.member;
+    // Signed before anything is recorded: a bad request must not make a member of its sender.
+    certificates = await signLeaves(deps, tenant, { name, ip: caller.sourceIp }, request.csrs);
+    const recorded = await updateTenant(deps, tenant, (stored) =>
+      withJoined(stored, admission.member.taskArn, name, caller.sourceIp, deps.clock.now()),
+    );
+    if (recorded.tenant === undefined) return { answer: 'leave', reason: 'the tenant has been deleted' };
+    tenant = recorded.tenant;
+    if (recorded.saved && tenant.incarnation.state === 'booting') {
+      await deps.dispatcher.look(tenant.tenantId, 'create');
+    }
+  }
+  return answerFor(deps, tenant, request, certificates);
+}
+
+/** The member with its address; and, when it was the last one missing, the initial cluster for all. */
+function withJoined(
+  stored: TenantRecord,
+  taskArn: string,
+  name: string,
+  ip: string,
+  now: Date,
+): TenantRecord | undefined {
+  const member = stored.members[name];
+  if (member?.state !== 'launching' || member.taskArn !== taskArn) return undefined;
+  const joinedAt = now.toISOString();
+  const tenant = withMembers(stored, [{ ...member, state: 'joined', ip, joinedAt }]);
+  const { incarnation } = tenant;
+  const joined = wantedMembers(tenant).flatMap((wanted) => (wanted.state === 'joined' ? [wanted] : []));
+  const complete =
+    joined.length === tenant.spec.members && wantedMembers(tenant).length === tenant.spec.members;
+  if (incarnation.state !== 'gathering' || tenant.status.phase !== 'creating' || !complete) return tenant;
+  const initialCluster = Object.fromEntries(joined.map((each) => [each.name, peerUrl(each.ip)]));
+  return { ...tenant, incarnation: { ...incarnation, state: 'booting', initialCluster, bootedAt: joinedAt } };
+}
+
+async function answerFor(
+  deps: JoinDeps,
+  tenant: TenantRecord,
+  request: JoinRequest,
+  signed: IssuedCertificates | undefined,
+): Promise<JoinAnswer> {
+  const member = tenant.members[request.memberName];
+  if (member === undefined || member.state === 'leaving') {
+    return { answer: 'leave', reason: `${request.memberName} is not wanted any more` };
+  }
+  if (!('ip' in member)) return wait('the join is being recorded');
+  const { incarnation } = tenant;
+  if (incarnation.state === 'gathering') {
+    const wanted = wantedMembers(tenant);
+    const joined = wanted.filter((each) => each.state === 'joined').length;
+    const waited = deps.clock.now().getTime() - Date.parse(member.joinedAt);
+    return wait(
+      `${joined} of ${tenant.spec.members} members have joined`,
+      waited < quickForMs ? quickMs : calmMs,
+    );
+  }
+  const mode = bootMode(deps, tenant, incarnation, request);
+  if (mode === undefined) return wait(`${member.name} is not in the cluster yet`, calmMs);
+  return {
+    answer: 'boot',
+    mode,
+    incarnation: incarnation.number,
+    etcdVersion: tenant.spec.version,
+    etcdArguments: renderEtcdArguments({
+      version: tenant.spec.version,
+      memberName: member.name,
+      ip: member.ip,
+      token: incarnation.token,
+      initialCluster: incarnation.initialCluster,
+      initialClusterState: mode === 'new' ? 'new' : 'existing',
+      spec: tenant.spec,
+    }),
+    certificates: signed ?? (await signLeaves(deps, tenant, member, request.csrs)),
+  };
+}
+
+/** A disk that holds data is resumed; `new` goes through the safety rules (S3) and is never given after the latch. */
+function bootMode(
+  deps: JoinDeps,
+  tenant: TenantRecord,
+  incarnation: Exclude<Incarnation, { state: 'gathering' }>,
+  request: JoinRequest,
+): 'new' | 'resume' | undefined {
+  const { memberName } = request;
+  const isMember = ['voting', 'learner'].includes(tenant.members[memberName]?.state ?? '');
+  if (isMember || (request.hasData && memberName in incarnation.initialCluster)) return 'resume';
+  const verdict = checkStep({
+    step: { kind: 'boot-new', member: memberName, incarnation: incarnation.number },
+    tenant,
+    observation: nothingSeen,
+    now: deps.clock.now(),
+    zones: deps.cell.subnets.map((subnet) => subnet.zone),
+  });
+  if (verdict.allowed) return 'new';
+  deps.log.warn(verdict.reason, { tenantId: tenant.tenantId, memberName, rule: verdict.rule });
+  return undefined;
+}

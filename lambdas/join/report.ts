@@ -1,0 +1,101 @@
+import { dutyOf } from '../core/duty.ts';
+import { withMembers } from '../core/members.ts';
+import type { Member } from '../core/model/member.ts';
+import type { TenantRecord } from '../core/model/tenant.ts';
+import { updateTenant } from '../core/update-tenant.ts';
+import type { NannyStatus } from '../core/wire/admin.ts';
+import type { ReportAnswer, ReportRequest } from '../core/wire/join.ts';
+import { admit, NotThisTaskError } from './admit.ts';
+import type { JoinCaller, JoinDeps } from './deps.ts';
+
+/**
+ * A revision that grew by less is not worth a write of its own. A restore goes far beyond the highest revision
+ * (1e9), so that this much does not matter to it.
+ */
+const revisionStep = 10_000;
+
+/** "This has changed." Written only when it differs from the record; looked at only when it matters. */
+export async function report(
+  deps: JoinDeps,
+  request: ReportRequest,
+  caller: JoinCaller,
+): Promise<ReportAnswer> {
+  const { status } = request;
+  if (status.tenantId !== request.tenantId || status.memberName !== request.memberName) {
+    throw new NotThisTaskError(
+      `The report speaks of ${status.memberName} of ${status.tenantId}, not of its sender ${request.memberName}.`,
+    );
+  }
+  const admission = await admit(deps, request, caller);
+  if (admission.kind === 'leave') return { leave: true, reason: admission.reason };
+  if (admission.kind !== 'member') return { leave: false };
+  const before = admission.tenant;
+  const { tenant, saved } = await updateTenant(deps, before, (stored) => withSeen(stored, status, deps));
+  if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
+  if ((saved && differs(before, tenant, status.memberName)) || matters(tenant, status)) {
+    await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
+  }
+  return { leave: false };
+}
+
+function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): TenantRecord | undefined {
+  const member = stored.members[status.memberName];
+  if (member?.state !== 'joined' && member?.state !== 'learner' && member?.state !== 'voting')
+    return undefined;
+  const { self, etcd } = status;
+  const healthy = etcd.state === 'ready' && self !== undefined;
+  const version = self?.version ?? member.seen?.version;
+  const seen = {
+    at: deps.clock.now().toISOString(),
+    healthy,
+    isLeader: healthy && self.leader === self.etcdId,
+    ...(version !== undefined && { version }),
+    ...(!healthy && { problem: problemOf(status) }),
+  };
+  const revision = self?.revision ?? 0;
+  if (same(member.seen, seen) && revision < stored.highestRevision + revisionStep) return undefined;
+  return {
+    ...withMembers(stored, [{ ...member, seen } as Member]),
+    highestRevision: Math.max(stored.highestRevision, revision),
+  };
+}
+
+function problemOf({ etcd }: NannyStatus): string {
+  const exit = etcd.lastExit?.reason;
+  return `etcd is ${etcd.state}${exit === undefined || etcd.state === 'starting' ? '' : `: ${exit}`}`;
+}
+
+type Seen = Extract<Member, { state: 'voting' }>['seen'];
+
+function same(a: Seen, b: Seen): boolean {
+  return (
+    a?.healthy === b?.healthy &&
+    a?.isLeader === b?.isLeader &&
+    a?.version === b?.version &&
+    a?.problem === b?.problem
+  );
+}
+
+const seenOf = (tenant: TenantRecord, name: string): Seen => {
+  const member = tenant.members[name];
+  return member !== undefined && 'seen' in member ? member.seen : undefined;
+};
+
+/** While a cluster boots, only the last member that turns ready brings create forward; later every change is looked at. */
+function differs(before: TenantRecord, after: TenantRecord, name: string): boolean {
+  if (same(seenOf(before, name), seenOf(after, name))) return false;
+  if (after.status.phase !== 'creating') return true;
+  return Object.keys(after.members).every((each) => seenOf(after, each)?.healthy === true);
+}
+
+/** Worth a look even if the record stays as it is. */
+function matters(tenant: TenantRecord, status: NannyStatus): boolean {
+  if (status.etcd.state === 'data-lost' || status.etcd.state === 'removed') return true;
+  const unreachable = (status.view?.members ?? []).filter((other) => !other.reachable);
+  return unreachable.some((other) =>
+    Object.values(tenant.members).some(
+      (member) =>
+        member.state === 'voting' && member.etcdId === other.etcdId && member.seen?.healthy === true,
+    ),
+  );
+}
