@@ -24,7 +24,7 @@ export interface EndpointOptions {
   readonly region: string;
   readonly now: () => number;
   /** Condition keys of the place a call comes from (`aws:SourceIp`, `aws:SourceVpc`, ...). */
-  readonly networkContext: (sourceIp: string) => Readonly<Record<string, string>>;
+  readonly networkContext: (sourceIp: string, service: string) => Readonly<Record<string, string>>;
   readonly log: (message: string, fields?: Record<string, unknown>) => void;
 }
 
@@ -43,6 +43,7 @@ export class Endpoint {
   readonly #targets = new Map<string, JsonService>();
   readonly #mounts: { prefix: string; handler: Mount }[] = [];
   readonly #server: Server;
+  #open = false;
 
   constructor(options: EndpointOptions) {
     this.#options = options;
@@ -62,6 +63,11 @@ export class Endpoint {
   mount(prefix: string, handler: Mount): void {
     if (!prefix.startsWith('/_')) throw new Error(`Unsigned paths live below /_, ${prefix} does not.`);
     this.#mounts.push({ prefix, handler });
+  }
+
+  /** Signed calls are answered from now on; before, the resources do not stand yet. */
+  open(): void {
+    this.#open = true;
   }
 
   /** Loopback only. @throws Error with code EADDRINUSE */
@@ -110,6 +116,8 @@ export class Endpoint {
     };
     const mounted = this.#mounts.find(({ prefix }) => path.startsWith(prefix));
     if (mounted) return mounted.handler({ ...base, body: await readBody(incoming) });
+
+    if (!this.#open) return jsonMessage(503, 'The local cloud is starting.');
 
     const guess = this.#guess(path, headers);
     let service = guess;
@@ -235,7 +243,7 @@ export class Endpoint {
         );
       }
       for (const authorization of authorizations)
-        iam.require(caller, authorization, networkContext(request.sourceIp));
+        iam.require(caller, authorization, networkContext(request.sourceIp, service.name));
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
       log('access denied', { message: error.message });

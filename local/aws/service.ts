@@ -177,12 +177,6 @@ export interface CloudContext {
    */
   assumeRole(roleArn: string, sessionName: string, servicePrincipal?: string): TemporaryCredentials;
   /**
-   * Writes down a process (leader of its own process group) that must not outlive this cloud: if the cloud is killed, the
-   * next start on the same state kills the group. Call `untrackProcess` when it has ended.
-   */
-  trackProcess(pid: number, label: string): void;
-  untrackProcess(pid: number): void;
-  /**
    * Decides a call that a service makes for a principal by itself, e.g. ECS using the infrastructure role.
    * @throws AwsError AccessDeniedException
    */

@@ -73,10 +73,10 @@ function decode(text: string): string {
 
 /** Fixed segments before parameters before greedy ones: API Gateway picks the most specific route. */
 export function specificity(template: string): string {
-  return segments(template)
-    .map((part) => (part.endsWith('+}') ? '2' : part.startsWith('{') ? '1' : '0'))
-    .concat('9')
-    .join('');
+  const ranks = segments(template).map((part) =>
+    part.endsWith('+}') ? '2' : part.startsWith('{') ? '1' : '0',
+  );
+  return `${ranks.join('')}9`;
 }
 
 /** `12/Mar/2026:19:03:58 +0000` */
@@ -106,7 +106,7 @@ export function proxyResponse(payload: unknown): RawResponse | undefined {
   for (const [name, values] of Object.entries(result.multiValueHeaders ?? {}))
     headers[name.toLowerCase()] = values.join(',');
   if (result.cookies?.length) headers['set-cookie'] = result.cookies.join(', ');
-  const body = result.body === undefined || result.body === null ? '' : result.body;
+  const body = result.body ?? '';
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   return { status, headers, body: result.isBase64Encoded ? Buffer.from(text, 'base64') : text };
 }

@@ -1,0 +1,304 @@
+import { join } from 'node:path';
+import { nannyNodeFlags } from '../node-image/bundle.ts';
+import { createAdmin } from './admin.ts';
+import type { BusEvent, CloudContext, QueueAccess, ServiceModule } from './aws/service.ts';
+import { buildNanny, type CdkContext, synthesize } from './build.ts';
+import { readAssembly } from './cloudformation/assembly.ts';
+import { metadataProvider } from './cloudformation/network.ts';
+import { type Outputs, provision } from './cloudformation/provision.ts';
+import { ResourceRegistry } from './cloudformation/registry.ts';
+import { createContext, fileLog, networkContext, vpcOf } from './context.ts';
+import { Endpoint } from './endpoint.ts';
+import { findEtcd } from './etcd.ts';
+import { Faults } from './faults.ts';
+import { CredentialStore } from './iam/credentials.ts';
+import { Iam } from './iam/iam.ts';
+import { createModules, type Modules } from './modules.ts';
+import {
+  administratorKey,
+  type CloudFile,
+  LocalCloudError,
+  lockState,
+  processStart,
+  readCloudFile,
+  writeCloudFile,
+} from './state.ts';
+
+export interface LocalCloudOptions {
+  /** @default 4700 */
+  readonly port?: number;
+  /** Everything that survives a stop, the secrets included. */
+  readonly stateDir: string;
+  /** The checkout whose CDK app is run. */
+  readonly repoDir: string;
+  /** CDK context on top of what the local cloud sets (nodeImageUri, vpcCidr, ephemeral, etcdVersions). */
+  readonly context?: CdkContext;
+  /** `<dir>/<version>/{etcd,etcdctl,etcdutl}`. @default the cache, which is filled when it is empty */
+  readonly etcdDir?: string;
+  /** Runs these templates instead of the app of `repoDir`: a directory such as cdk.out. */
+  readonly assemblyDir?: string;
+  /** PATH and the like for the tools that fetch etcd; the entry point's process.env. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** A line of what is being done, for people. */
+  readonly onProgress?: (line: string) => void;
+}
+
+export interface LocalCloud {
+  readonly url: string;
+  /** Base URL of the provisioning API (`<apiUrl>/v1/tenants`). */
+  readonly apiUrl: string;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly outputs: Outputs['outputs'];
+  readonly registry: ResourceRegistry;
+  readonly faults: Faults;
+  readonly iam: Iam;
+  /** Ways to hurt tasks. */
+  readonly chaos: Modules['chaos'];
+  emit(event: BusEvent): void;
+  /** Suspends tasks, ends functions, closes the endpoint. State stays. */
+  stop(): Promise<void>;
+  /** Settles when it has stopped, whoever asked for it. */
+  readonly stopped: Promise<void>;
+}
+
+export const defaultPort = 4700;
+const region = 'us-east-1';
+const accountId = '000000000000';
+export const nodeImageUri = 'etcd-nanny/node-image:local';
+
+/** @throws LocalCloudError with a sentence for people */
+export async function startLocalCloud(options: LocalCloudOptions): Promise<LocalCloud> {
+  const unlock = lockState(options.stateDir);
+  try {
+    return await start(options, unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+async function start(options: LocalCloudOptions, unlock: () => void): Promise<LocalCloud> {
+  const { stateDir, port = defaultPort, onProgress = () => {} } = options;
+  const url = `http://127.0.0.1:${port}`;
+  const log = fileLog(stateDir);
+  const registry = new ResourceRegistry();
+  const iam = new Iam({
+    accountId,
+    region,
+    onFirstUse: ({ principal, action, resource }) => log('iam use', { principal, action, resource }),
+  });
+  const credentials = new CredentialStore({ accountId });
+  const key = administratorKey(readCloudFile(stateDir));
+  credentials.addUser('local-admin', key.accessKeyId, key.secretAccessKey);
+  const faults = new Faults();
+  const endpoint = new Endpoint({
+    credentials,
+    iam,
+    faults,
+    region,
+    now: Date.now,
+    networkContext: (address, service) => networkContext(registry, address, service),
+    log,
+  });
+  // Listening first: a taken port is told before any work is done.
+  await listen(endpoint, port);
+  let modules: Modules | undefined;
+  const emit = (event: BusEvent): void => modules?.emit(event);
+  const started: ServiceModule[] = [];
+  try {
+    const { assemblyDir, images } = await build(options, port, onProgress);
+    const assembly = readAssembly(assemblyDir);
+    const context = createContext({
+      accountId,
+      region,
+      stateDir,
+      endpointUrl: url,
+      registry,
+      iam,
+      credentials,
+      endpoint,
+      emit,
+      log,
+    });
+    modules = await createModules({
+      context,
+      iam,
+      credentials,
+      faults,
+      assets: assembly.assets,
+      images,
+      vpcOf: (address) => vpcOf(registry, address, 'execute-api'),
+    });
+    for (const module of modules.all) for (const service of module.services) endpoint.add(service);
+    onProgress(`Standing up ${assembly.stacks.map(({ name }) => name).join(', ')}`);
+    const providers = [iam.provider(), metadataProvider(context), ...modules.all.flatMap((m) => m.providers)];
+    const { outputs } = await provision({ assembly, providers, registry, accountId, region });
+    endpoint.open();
+    for (const module of modules.all) {
+      started.push(module);
+      await module.start?.();
+    }
+    return finish({
+      options,
+      url,
+      port,
+      key,
+      iam,
+      faults,
+      registry,
+      outputs,
+      modules,
+      endpoint,
+      unlock,
+      log,
+      emit,
+    });
+  } catch (error) {
+    for (const module of (modules?.all ?? started).toReversed()) await module.stop?.().catch(() => {});
+    await endpoint.close();
+    log('start failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    if (error instanceof LocalCloudError) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new LocalCloudError(message, { cause: error });
+  }
+}
+
+async function listen(endpoint: Endpoint, port: number): Promise<void> {
+  try {
+    await endpoint.listen(port);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new LocalCloudError(
+      `Port ${port} of 127.0.0.1 is taken, perhaps by another local cloud: choose another one with --port.`,
+    );
+  }
+}
+
+/** Templates, functions and the nanny, made of the checkout as it is now. */
+async function build(options: LocalCloudOptions, port: number, onProgress: (line: string) => void) {
+  const { repoDir, stateDir } = options;
+  if (options.assemblyDir) return { assemblyDir: options.assemblyDir, images: {} };
+  const etcd = await findEtcd({
+    directory: options.etcdDir,
+    environment: options.environment ?? {},
+    onProgress,
+  });
+  const context: CdkContext = {
+    nodeImageUri,
+    ephemeral: true,
+    etcdVersions: etcd.versions,
+    // A block of loopback for each port, so that several clouds run side by side.
+    vpcCidr: `127.${20 + ((((port - defaultPort) % 200) + 200) % 200)}.0.0/16`,
+    ...options.context,
+  };
+  onProgress('Synthesizing the CDK app');
+  const [{ directory, fresh }, nanny] = await Promise.all([
+    synthesize({ repoDir, stateDir, context }),
+    buildNanny({ repoDir, stateDir }),
+  ]);
+  if (!fresh) onProgress('Sources are unchanged: templates of the last start');
+  const images = {
+    [nodeImageUri]: {
+      command: [process.execPath, ...nannyNodeFlags, nanny],
+      environment: { NANNY_ETCD_DIR: etcd.directory },
+    },
+  };
+  return { assemblyDir: directory, images };
+}
+
+interface Started {
+  readonly options: LocalCloudOptions;
+  readonly url: string;
+  readonly port: number;
+  readonly key: { accessKeyId: string; secretAccessKey: string };
+  readonly iam: Iam;
+  readonly faults: Faults;
+  readonly registry: ResourceRegistry;
+  readonly outputs: Outputs['outputs'];
+  readonly modules: Modules;
+  readonly endpoint: Endpoint;
+  readonly unlock: () => void;
+  readonly log: CloudContext['log'];
+  readonly emit: (event: BusEvent) => void;
+}
+
+function finish(parts: Started): LocalCloud {
+  const { options, url, port, key, modules, endpoint, faults, iam } = parts;
+  const apiUrl = modules.httpApiUrl() ?? url;
+  const file: CloudFile = { url, apiUrl, port, region, accountId, ...key };
+  const startedAt = new Date().toISOString();
+  writeCloudFile(options.stateDir, {
+    ...file,
+    pid: process.pid,
+    startedAt,
+    processStart: processStart(process.pid),
+  });
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= shutDown(parts)
+      .then(() => writeCloudFile(options.stateDir, file))
+      .finally(parts.unlock);
+    return stopping;
+  };
+  let settle: (value: Promise<void>) => void = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const stopAndSettle = (): Promise<void> => {
+    const result = stop();
+    settle(result);
+    return result;
+  };
+  endpoint.mount(
+    '/_local/',
+    createAdmin({
+      port,
+      faults,
+      usage: () => iam.usage(),
+      emit: parts.emit,
+      status: () => ({
+        url,
+        apiUrl,
+        pid: process.pid,
+        startedAt,
+        stateDir: options.stateDir,
+        region,
+        accountId,
+      }),
+      stop: () => void setImmediate(() => void stopAndSettle().catch(() => {})),
+    }),
+  );
+  return {
+    url,
+    apiUrl,
+    region,
+    credentials: key,
+    outputs: parts.outputs,
+    registry: parts.registry,
+    faults,
+    iam,
+    chaos: modules.chaos,
+    emit: parts.emit,
+    stop: stopAndSettle,
+    stopped,
+  };
+}
+
+async function shutDown({ modules, endpoint, log }: Started): Promise<void> {
+  const errors: unknown[] = [];
+  for (const module of modules.all.toReversed()) {
+    try {
+      await module.stop?.();
+    } catch (error) {
+      log('a service did not stop cleanly', { error: String(error) });
+      errors.push(error);
+    }
+  }
+  await endpoint.close();
+  if (errors.length > 0)
+    throw new AggregateError(errors, 'The local cloud did not stop cleanly: see logs/cloud.log.');
+}
+
+export type { QueueAccess };
+export const logDirectory = (stateDir: string): string => join(stateDir, 'logs');

@@ -1,0 +1,55 @@
+import type { BusEvent, CloudContext, QueueAccess, ServiceModule } from './aws/service.ts';
+import type { Faults } from './faults.ts';
+import type { CredentialStore } from './iam/credentials.ts';
+import type { Iam } from './iam/iam.ts';
+import { type ApiGatewayDeps, createApiGateway } from './services/apigateway/index.ts';
+import { createModule as createDynamodb } from './services/dynamodb/index.ts';
+import { createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
+import { createEvents } from './services/events/index.ts';
+import { createModule as createKms } from './services/kms/index.ts';
+import { createLambda } from './services/lambda/index.ts';
+import { createModule as createNames } from './services/servicediscovery/index.ts';
+import { createModule as createSqs } from './services/sqs/index.ts';
+
+export interface ModuleOptions {
+  readonly context: CloudContext;
+  readonly iam: Iam;
+  readonly credentials: CredentialStore;
+  readonly faults: Faults;
+  readonly assets: ReadonlyMap<string, string>;
+  readonly images: ImageCatalog;
+  readonly vpcOf: ApiGatewayDeps['vpcOf'];
+}
+
+export interface Modules {
+  /** In the order of their start: what acts by itself (queues to functions, tasks) comes last and stops first. */
+  readonly all: readonly ServiceModule[];
+  readonly chaos: EcsChaos;
+  emit(event: BusEvent): void;
+  httpApiUrl(): string | undefined;
+}
+
+export async function createModules(options: ModuleOptions): Promise<Modules> {
+  const { context, iam, credentials, faults, assets, images } = options;
+  const sqs = await createSqs(context);
+  const queues = (): QueueAccess => {
+    if (!sqs.queues) throw new Error('The SQS of the local cloud offers no queues.');
+    return sqs.queues;
+  };
+  queues().hurtWith?.(() => faults.messages);
+  const lambda = createLambda(context, { iam, credentials, assets, queues });
+  const events = createEvents(context, { iam, queues, functions: lambda });
+  const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf });
+  const ecs = createEcs(context, { images });
+  const all = [
+    await createDynamodb(context),
+    await createKms(context),
+    await createNames(context),
+    sqs,
+    events,
+    lambda,
+    api,
+    ecs,
+  ];
+  return { all, chaos: ecs.chaos, emit: (event) => events.emit(event), httpApiUrl: () => api.httpApiUrl() };
+}
