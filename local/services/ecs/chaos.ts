@@ -1,8 +1,7 @@
-import { AwsError } from '../../aws/service.ts';
 import type { TaskRecord } from './model.ts';
 import type { RunningContainer } from './runtime.ts';
 
-/** Ways to hurt the ECS of the local cloud on purpose; `nanny chaos` builds on them. */
+/** Ways to hurt the ECS of the local cloud on purpose; `nanny chaos` builds on them. Throttling: see local/faults.ts. */
 export interface EcsChaos {
   /** A signal to the first process of each container; SIGKILL is what an out-of-memory kill looks like. */
   killTask(taskArn: string, signal: NodeJS.Signals): void;
@@ -16,28 +15,17 @@ export interface EcsChaos {
   failLaunchesInZone(zone: string, kind: 'refuse' | 'start', reason: string | undefined): void;
   /** While on, DescribeTasks and ListTasks answer what they would have answered when it was turned on. */
   staleReads(on: boolean): void;
-  /** The next `count` calls of an operation answer ThrottlingException. */
-  throttle(operation: string, count: number): void;
 }
 
 export interface EcsChaosState {
   readonly launchFailures: Map<string, string>;
   readonly startFailures: Map<string, string>;
-  readonly throttled: Map<string, number>;
   /** The tasks as readers see them while reads are stale. */
   staleTasks: Record<string, TaskRecord> | undefined;
 }
 
 export function createChaosState(): EcsChaosState {
-  return { launchFailures: new Map(), startFailures: new Map(), throttled: new Map(), staleTasks: undefined };
-}
-
-/** @throws AwsError ThrottlingException while calls of the operation are to be throttled */
-export function checkThrottle(state: EcsChaosState, operation: string): void {
-  const left = state.throttled.get(operation) ?? 0;
-  if (left <= 0) return;
-  state.throttled.set(operation, left - 1);
-  throw new AwsError('ThrottlingException', 'Rate exceeded');
+  return { launchFailures: new Map(), startFailures: new Map(), staleTasks: undefined };
 }
 
 export function createChaos(
@@ -61,9 +49,6 @@ export function createChaos(
     },
     staleReads(on) {
       state.staleTasks = on ? structuredClone(tasks()) : undefined;
-    },
-    throttle(operation, count) {
-      state.throttled.set(operation, count);
     },
   };
 }

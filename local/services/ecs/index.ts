@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { CloudContext, JsonService, ResourceProvider } from '../../aws/service.ts';
+import type { CloudContext, JsonService, ServiceModule } from '../../aws/service.ts';
 import { createChaos, createChaosState, type EcsChaos } from './chaos.ts';
 import { mountPrefix } from './environment.ts';
 import { createLifeCycle } from './life-cycle.ts';
@@ -8,18 +8,13 @@ import type { VolumeRecord } from './model.ts';
 import { createOperations } from './operations.ts';
 import { createProcessRuntime } from './process-runtime.ts';
 import { createProviders } from './providers.ts';
-import type { Subnet } from './run-task.ts';
 import type { ContainerRuntime, ImageCatalog } from './runtime.ts';
 import { openStore } from './store.ts';
 
 export type { EcsChaos } from './chaos.ts';
-export type { Subnet } from './run-task.ts';
 export type { ContainerRuntime, ImageCatalog } from './runtime.ts';
 
 export interface EcsOptions {
-  readonly context: CloudContext;
-  /** Subnets of the templates, by physical id; undefined when there is none. */
-  lookupSubnet(subnetId: string): Subnet | undefined;
   /** What the process runtime runs for an image URI. */
   readonly images: ImageCatalog;
   /** @default processes of this machine, from `images` */
@@ -30,49 +25,47 @@ export interface EcsOptions {
   readonly suspendTimeoutMs?: number;
 }
 
-export interface Ecs {
-  /**
-   * `start` runs again what ran when the cloud went down: call it after the templates are provisioned. `stop` suspends:
-   * the containers end, the tasks stay as they are on disk.
-   */
-  readonly service: JsonService & { start(): Promise<void>; stop(): Promise<void> };
-  readonly providers: readonly ResourceProvider[];
+/**
+ * `start` runs again what ran when the cloud went down. `stop` suspends: the containers end, the tasks stay on disk as
+ * they are.
+ */
+export interface Ecs extends ServiceModule {
+  readonly services: readonly [JsonService];
+  start(): Promise<void>;
+  stop(): Promise<void>;
   readonly chaos: EcsChaos;
   /** Managed EBS volumes, those kept after their task included. */
   volumes(): VolumeRecord[];
 }
 
+/** The image of the members, whether it is named by `nodeImageUri` or an asset of the CDK app. */
+export function nodeImages(mainFile: string, etcdDir: string, node = process.execPath): ImageCatalog {
+  const image = { command: [node, mainFile], environment: { NANNY_ETCD_DIR: etcdDir } };
+  return { '*etcd-nanny/node-image:*': image, '*/cdk-*-container-assets-*': image };
+}
+
 /** The ECS of the local cloud: Fargate tasks as processes. Cpu, memory and disk sizes are shown, not enforced. */
-export function createEcs(options: EcsOptions): Ecs {
-  const { context } = options;
+export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
   const now = () => options.now?.() ?? new Date();
   const store = openStore(path.join(context.stateDir, 'ecs'));
   const chaos = createChaosState();
   const runtime = options.runtime ?? createProcessRuntime({ images: options.images });
-  const life = createLifeCycle({
-    context,
-    store,
-    runtime,
-    chaos,
-    now,
-    suspendTimeoutMs: options.suspendTimeoutMs ?? 20_000,
-  });
+  const suspendTimeoutMs = options.suspendTimeoutMs ?? 20_000;
+  const life = createLifeCycle({ context, store, runtime, chaos, now, suspendTimeoutMs });
   context.mount(mountPrefix, createMetadataHandler(context, store.state, now));
+  const service: JsonService = {
+    kind: 'json',
+    name: 'ecs',
+    targetPrefix: 'AmazonEC2ContainerServiceV20141113',
+    jsonVersion: '1.1',
+    operations: createOperations({ context, store, chaos, now }, life),
+  };
   return {
-    service: {
-      kind: 'json',
-      name: 'ecs',
-      targetPrefix: 'AmazonEC2ContainerServiceV20141113',
-      jsonVersion: '1.1',
-      operations: createOperations(
-        { context, store, chaos, now, lookupSubnet: (id) => options.lookupSubnet(id) },
-        life,
-      ),
-      start: () => life.resume(),
-      stop: () => life.suspend(),
-    },
+    services: [service],
     providers: createProviders(context, store, now),
+    start: () => life.resume(),
+    stop: () => life.suspend(),
     chaos: createChaos(chaos, life.containersOf, () => store.state.tasks),
-    volumes: () => Object.values(store.state.volumes),
+    volumes: () => Object.values(store.state.volumes).filter(({ state }) => state !== 'deleted'),
   };
 }

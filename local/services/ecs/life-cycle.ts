@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudContext } from '../../aws/service.ts';
 import type { EcsChaosState } from './chaos.ts';
 import { containerSpec, taskDirectory } from './environment.ts';
+import { checkLaunchPermissions } from './launch-permissions.ts';
 import type { ContainerDefinition, ContainerRecord, TaskRecord, TaskStatus } from './model.ts';
 import { type ContainerRuntime, ContainerStartError, type RunningContainer } from './runtime.ts';
 import type { EcsStore } from './store.ts';
@@ -129,14 +130,19 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
       const refused = deps.chaos.startFailures.get(task.network.zone);
       if (refused !== undefined && task.lastStatus === 'PENDING')
         throw new ContainerStartError('ResourceInitializationError', refused);
+      if (task.lastStatus === 'PENDING') checkLaunchPermissions(task, store.state, context);
       for (const container of task.containers.filter(({ lastStatus }) => lastStatus !== 'STOPPED')) {
         await startContainer(task, container);
         if (interrupted()) return;
       }
     } catch (error) {
-      if (!(error instanceof ContainerStartError)) throw error;
-      for (const container of task.containers) container.reason ??= error.message;
-      return stop(task, 'TaskFailedToStart', error.message);
+      // Whatever it was (a full disk, say), the task must not hang half-way: it stops and says why.
+      const { message } =
+        error instanceof ContainerStartError
+          ? error
+          : new ContainerStartError('ResourceInitializationError', String(error));
+      for (const container of task.containers) container.reason ??= message;
+      return stop(task, 'TaskFailedToStart', message);
     }
     if (task.lastStatus === 'PENDING')
       change(task, { lastStatus: 'RUNNING', pullStoppedAt: now(), startedAt: now() });
@@ -164,7 +170,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
     for (const container of task.containers) container.lastStatus = 'STOPPED';
     change(task, { lastStatus: 'DEPROVISIONING', executionStoppedAt: now() });
     await releaseVolume(task);
-    await rm(taskDirectory(context, task.taskId), { recursive: true, force: true });
+    await removeFolder(taskDirectory(context, task.taskId));
     task.network.status = 'DELETED';
     change(task, { lastStatus: 'STOPPED', stoppedAt: now() });
     closing.delete(task);
@@ -178,14 +184,22 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   async function releaseVolume(task: TaskRecord): Promise<void> {
     const volume = task.volume && store.state.volumes[task.volume.volumeId];
     if (!volume) return;
-    volume.state = 'available';
-    if (!volume.deleteOnTermination) return;
-    await rm(volume.directory, { recursive: true, force: true });
-    delete store.state.volumes[volume.volumeId];
+    volume.state = volume.deleteOnTermination ? 'deleted' : 'available';
+    if (volume.deleteOnTermination) await removeFolder(volume.directory);
+  }
+
+  /** A folder that cannot be removed must not keep its task from stopping. */
+  async function removeFolder(directory: string): Promise<void> {
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) =>
+      context.log('could not remove a folder', { directory, error: String(error) }),
+    );
   }
 
   return {
-    launch: (task) => track(bringUp(task), task),
+    launch(task) {
+      context.emit(taskEvent(task, store.state, context.region));
+      track(bringUp(task), task);
+    },
     stop,
     containersOf: (taskArn) =>
       [...running.values()].filter(({ task }) => task.taskArn === taskArn).map(({ handle }) => handle),

@@ -54,6 +54,8 @@ export interface ContainerDefinition {
   readonly memoryReservation?: number | undefined;
   readonly environment: readonly { name: string; value: string }[];
   readonly mountPoints: readonly { sourceVolume: string; containerPath: string }[];
+  /** Of the awslogs driver. Only the permission is checked: what containers print goes to files. */
+  readonly logGroup?: string | undefined;
   /** Seconds; ECS's default is 30, Fargate's maximum 120. */
   readonly stopTimeout: number;
   readonly restartPolicy?:
@@ -97,8 +99,8 @@ export interface VolumeRecord {
   readonly tags: TagList;
   readonly createdAt: number;
   readonly directory: string;
-  /** `available`: its task has stopped and the volume was to be kept. */
-  state: 'in-use' | 'available';
+  /** `available`: its task has stopped and the volume was to be kept. `deleted`: kept for the task's document only. */
+  state: 'in-use' | 'available' | 'deleted';
 }
 
 export type TaskStatus =

@@ -1,7 +1,6 @@
 import type * as z from 'zod';
 import { type Authorization, AwsError, type JsonOperation } from '../../aws/service.ts';
 import { authorizeListTasks, authorizeRunTask, authorizeTagResource, authorizeTasks } from './authorize.ts';
-import { checkThrottle } from './chaos.ts';
 import type { LifeCycle } from './life-cycle.ts';
 import type { TaskRecord } from './model.ts';
 import {
@@ -47,7 +46,6 @@ export function createOperations(deps: RunTaskDeps, life: LifeCycle): Record<str
     operations[name] = {
       authorize: (input: unknown) => authorize(parseRequest(schema, input)),
       async run(input: unknown) {
-        checkThrottle(deps.chaos, name);
         return run(parseRequest(schema, input));
       },
     };
@@ -64,7 +62,12 @@ export function createOperations(deps: RunTaskDeps, life: LifeCycle): Record<str
   }
   function prune(): void {
     const now = deps.now().getTime();
-    for (const [arn, task] of Object.entries(state.tasks)) if (age(task) > keptMs) delete state.tasks[arn];
+    for (const [arn, task] of Object.entries(state.tasks)) {
+      if (age(task) <= keptMs) continue;
+      delete state.tasks[arn];
+      if (task.volume && state.volumes[task.volume.volumeId]?.state === 'deleted')
+        delete state.volumes[task.volume.volumeId];
+    }
     for (const [token, { at }] of Object.entries(state.clientTokens))
       if (now - at > keptMs) delete state.clientTokens[token];
   }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, copyFileSync, openSync, statSync, truncateSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { wildcard } from '../../aws/names.ts';
 import { identify, isOurGroup, liveMembers } from './process-table.ts';
 import {
   type ContainerRuntime,
@@ -38,8 +39,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerR
 
 function findImage(images: ImageCatalog, image: string) {
   for (const [pattern, entry] of Object.entries(images)) {
-    const expression = pattern.split('*').map((part) => part.replace(/[.\\+?^${}()|[\]]/g, '\\$&'));
-    if (new RegExp(`^${expression.join('.*')}$`).test(image)) return entry;
+    if (wildcard(pattern, { question: false }).test(image)) return entry;
   }
   throw new ContainerStartError(
     'CannotPullContainerError',

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { ProcessIdentity } from './model.ts';
 
 /** What /proc tells about processes. On systems without it everything here is empty. */
@@ -56,7 +56,7 @@ export function liveMembers(processGroup: number): number[] {
 
 /**
  * Whether the group `identity.pid` is still the one that was recorded. Its leader must have the recorded start time; if
- * the leader is gone, every member must carry the container's marker in its environment or run in its folder: the pid
+ * the leader is gone, every member must have the container's marker or its folder (as HOME) in its environment: the pid
  * may have been given to a stranger meanwhile, and a stranger must never be killed.
  */
 export function isOurGroup(identity: ProcessIdentity, directory: string, marker: string): boolean {
@@ -64,14 +64,8 @@ export function isOurGroup(identity: ProcessIdentity, directory: string, marker:
   const members = liveMembers(identity.pid);
   if (members.length === 0) return false;
   if (members.includes(identity.pid)) return inspect(identity.pid)?.startTicks === identity.startTicks;
-  return members.every((pid) => read(`/proc/${pid}/environ`)?.includes(marker) || runsIn(pid, directory));
-}
-
-function runsIn(pid: number, directory: string): boolean {
-  try {
-    const cwd = readlinkSync(`/proc/${pid}/cwd`);
-    return cwd === directory || cwd.startsWith(`${directory}/`);
-  } catch {
-    return false;
-  }
+  return members.every((pid) => {
+    const environment = read(`/proc/${pid}/environ`) ?? '';
+    return environment.includes(marker) || environment.includes(`=${directory}\0`);
+  });
 }

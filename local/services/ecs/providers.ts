@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { physicalName } from '../../aws/names.ts';
 import type { CloudContext, ResourceProvider, TemplateResource } from '../../aws/service.ts';
 import { fargateSize } from './fargate.ts';
 import type { TaskDefinition } from './model.ts';
@@ -52,6 +53,12 @@ const containerSchema = z
     MemoryReservation: number.optional(),
     Environment: z.array(z.object({ Name: z.string(), Value: z.coerce.string() })).default([]),
     MountPoints: z.array(z.object({ SourceVolume: z.string(), ContainerPath: z.string() })).default([]),
+    LogConfiguration: z
+      .object({
+        LogDriver: z.literal('awslogs'),
+        Options: z.object({ 'awslogs-group': z.string() }),
+      })
+      .optional(),
     StopTimeout: number.pipe(z.int().min(0).max(120)).default(30),
     RestartPolicy: z
       .object({
@@ -83,12 +90,6 @@ const taskDefinitionSchema = z.object({
   Tags: tags,
 });
 
-/** A physical name as CloudFormation makes them, but the same at every start. */
-function physicalName(resource: TemplateResource): string {
-  const suffix = contentHash([resource.stack, resource.logicalId]).slice(0, 12);
-  return `${resource.stack}-${resource.logicalId}`.slice(0, 200).concat('-', suffix);
-}
-
 function parseProperties<S extends z.ZodType>(schema: S, resource: TemplateResource): z.infer<S> {
   const result = schema.safeParse(resource.properties ?? {});
   if (result.success) return result.data;
@@ -103,7 +104,7 @@ export function createProviders(context: CloudContext, store: EcsStore, now: () 
       types: ['AWS::ECS::Cluster'],
       async provision(resource) {
         const properties = parseProperties(clusterSchema, resource);
-        const clusterName = properties.ClusterName ?? physicalName(resource);
+        const clusterName = properties.ClusterName ?? physicalName(resource, 255);
         const clusterArn = arnOf(context, `cluster/${clusterName}`);
         state.clusters[clusterArn] = {
           clusterArn,
@@ -134,7 +135,7 @@ export function createProviders(context: CloudContext, store: EcsStore, now: () 
       types: ['AWS::ECS::TaskDefinition'],
       async provision(resource) {
         const properties = parseProperties(taskDefinitionSchema, resource);
-        const family = properties.Family ?? physicalName(resource);
+        const family = properties.Family ?? physicalName(resource, 255);
         const taskDefinitionArn = register(family, toDefinition(properties), properties.Tags);
         return { ref: taskDefinitionArn, attributes: { TaskDefinitionArn: taskDefinitionArn } };
       },
@@ -188,6 +189,7 @@ function toDefinition(properties: z.infer<typeof taskDefinitionSchema>): TaskDef
         sourceVolume: mount.SourceVolume,
         containerPath: mount.ContainerPath,
       })),
+      logGroup: container.LogConfiguration?.Options['awslogs-group'],
       stopTimeout: container.StopTimeout,
       restartPolicy: container.RestartPolicy && {
         enabled: container.RestartPolicy.Enabled,

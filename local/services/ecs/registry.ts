@@ -50,9 +50,12 @@ export function taskDefinitionDocument(record: TaskDefinitionRecord) {
   const { taskDefinitionArn, family, revision, status, registeredAt, definition } = record;
   return {
     ...definition,
-    containerDefinitions: definition.containerDefinitions.map((container) => ({
+    containerDefinitions: definition.containerDefinitions.map(({ logGroup, ...container }) => ({
       portMappings: [],
       ...container,
+      ...(logGroup && {
+        logConfiguration: { logDriver: 'awslogs', options: { 'awslogs-group': logGroup } },
+      }),
     })),
     taskDefinitionArn,
     family,

@@ -9,17 +9,11 @@ import { arnOf, findCluster, findTaskDefinition } from './registry.ts';
 import { invalidParameter, type RunTaskInput } from './requests.ts';
 import { contentHash, type EcsStore } from './store.ts';
 
-export interface Subnet {
-  readonly cidr: string;
-  readonly zone: string;
-}
-
 export interface RunTaskDeps {
   readonly context: CloudContext;
   readonly store: EcsStore;
   readonly chaos: EcsChaosState;
   now(): Date;
-  lookupSubnet(subnetId: string): Subnet | undefined;
 }
 
 const dayMs = 86_400_000;
@@ -114,7 +108,10 @@ function createTask(
   const { definition } = record;
   const placement = placementOf(input, clusterArn, store);
   const { subnets } = input.networkConfiguration!.awsvpcConfiguration;
-  const found = subnets.map((subnetId) => ({ subnetId, subnet: deps.lookupSubnet(subnetId) }));
+  const found = subnets.map((subnetId) => ({
+    subnetId,
+    subnet: context.registry.byRef('AWS::EC2::Subnet', subnetId)?.attributes,
+  }));
   for (const { subnetId, subnet } of found) {
     if (!subnet)
       throw invalidParameter(
@@ -122,7 +119,7 @@ function createTask(
       );
   }
   const { subnetId, subnet } = found[index % found.length]!;
-  const { cidr, zone } = subnet!;
+  const { CidrBlock: cidr = '', AvailabilityZone: zone = '' } = subnet!;
   const size = fargateSize(
     input.overrides?.cpu ?? definition.cpu,
     input.overrides?.memory ?? definition.memory,

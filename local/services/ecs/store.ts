@@ -1,13 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { openStateFile, type StateFile } from '../../aws/state-file.ts';
 import type { EcsState } from './model.ts';
 
-export interface EcsStore {
-  readonly state: EcsState;
-  /** On disk when it returns (written beside, then renamed): survives a kill -9 of this process at any moment. */
-  save(): void;
-}
+export type EcsStore = StateFile<EcsState>;
 
 const empty: EcsState = {
   format: 1,
@@ -22,34 +18,10 @@ const empty: EcsState = {
 /** @throws Error with a sentence when the file is there but cannot be understood */
 export function openStore(directory: string): EcsStore {
   const file = path.join(directory, 'state.json');
-  mkdirSync(directory, { recursive: true });
-  const state = readState(file);
-  return {
-    state,
-    save() {
-      // It holds credential tokens, hence the mode.
-      writeFileSync(`${file}.tmp`, JSON.stringify(state), { mode: 0o600 });
-      renameSync(`${file}.tmp`, file);
-    },
-  };
-}
-
-function readState(file: string): EcsState {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return structuredClone(empty);
-    throw error;
-  }
-  try {
-    const state = JSON.parse(text) as EcsState;
-    if (state.format === 1) return state;
-  } catch {
-    // Falls through: same advice.
-  }
+  const store = openStateFile(file, empty);
+  if (store.state.format === 1) return store;
   throw new Error(
-    `${file} cannot be read by this version. Move the state folder away to start from nothing.`,
+    `${file} was written by another version. Move the state folder away to start from nothing.`,
   );
 }
 
