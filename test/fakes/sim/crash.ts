@@ -1,0 +1,71 @@
+/** The function's process is gone: nothing it still meant to do happens. */
+export class CrashError extends Error {}
+
+export interface PortCall {
+  readonly invocation: number;
+  readonly port: string;
+  readonly method: string;
+}
+
+/** When a process dies: at its n-th port call counted over all invocations of the watched function. */
+export interface CrashPoint {
+  readonly call: number;
+  readonly when: 'before' | 'after';
+}
+
+/**
+ * Stands between a function and its ports: writes down every call and kills the process at the wanted one. A dead
+ * process's later calls fail too, so no `catch` or `finally` can undo the crash.
+ */
+export class CrashingPorts {
+  readonly calls: PortCall[] = [];
+  readonly #point: CrashPoint | undefined;
+  crashed = false;
+  #invocations = 0;
+
+  constructor(point?: CrashPoint) {
+    this.#point = point;
+  }
+
+  /** The ports for one invocation. */
+  invocation<T extends Record<string, object>>(ports: T): T {
+    const invocation = ++this.#invocations;
+    const process = { dead: false };
+    const wrapped = Object.entries(ports).map(([port, target]) => [
+      port,
+      new Proxy(target, {
+        get: (object, method: string) => {
+          const member = Reflect.get(object, method) as unknown;
+          if (typeof member !== 'function') return member;
+          // Time and ids are not calls to the outside; but a dead process does not wake up again.
+          if (port === 'clock' || port === 'ids' || port === 'log') {
+            return (...args: unknown[]) => {
+              if (process.dead && method === 'sleep') throw new CrashError('dead');
+              return member.apply(object, args);
+            };
+          }
+          return (...args: unknown[]) =>
+            this.#call(process, { invocation, port, method }, member.bind(object, ...args));
+        },
+      }),
+    ]);
+    return Object.fromEntries(wrapped) as T;
+  }
+
+  async #call(process: { dead: boolean }, call: PortCall, run: () => unknown): Promise<unknown> {
+    if (process.dead) throw new CrashError('dead');
+    const number = this.calls.push(call);
+    const here = this.#point?.call === number;
+    if (here && this.#point?.when === 'before') this.#die(process);
+    const result = await run();
+    if (here) this.#die(process);
+    if (process.dead) throw new CrashError('dead');
+    return result;
+  }
+
+  #die(process: { dead: boolean }): never {
+    process.dead = true;
+    this.crashed = true;
+    throw new CrashError('the process dies here');
+  }
+}
