@@ -1,0 +1,72 @@
+import type { Operation, TimelineEvent } from '../../lambdas/core/model/operation.ts';
+import type { TenantRecord } from '../../lambdas/core/model/tenant.ts';
+
+export function tenantRecord(tenantId: string, over: Partial<TenantRecord> = {}): TenantRecord {
+  return {
+    schemaVersion: 1,
+    tenantId,
+    cell: 'cell-1',
+    owner: 'arn:aws:iam::111122223333:role/admin',
+    createdAt: '2026-11-22T10:00:00.000Z',
+    recordVersion: 1,
+    generation: 1,
+    observedGeneration: 0,
+    spec: {
+      members: 3,
+      version: '3.6.16',
+      size: 'small',
+      storageGiB: 20,
+      volume: 'ebs',
+      quotaMiB: 2048,
+      autoCompaction: { mode: 'off' },
+      deletionProtection: false,
+    },
+    status: { phase: 'creating', conditions: [] },
+    incarnation: { state: 'gathering', number: 1, token: '0123456789abcdef' },
+    members: {
+      mabcdefgh: {
+        state: 'requested',
+        name: 'mabcdefgh',
+        zone: 'us-east-1a',
+        requestedAt: '2026-11-22T10:00:00.000Z',
+      },
+    },
+    fence: 0,
+    highestRevision: 0,
+    nextCheckAt: '2026-11-22T10:00:00.000Z',
+    ...over,
+  };
+}
+
+export function operation(tenantId: string, operationId: string, over: Partial<Operation> = {}): Operation {
+  return {
+    operationId,
+    tenantId,
+    kind: 'create',
+    state: 'running',
+    requestedBy: 'arn:aws:iam::111122223333:role/admin',
+    createdAt: '2026-11-22T10:00:00.000Z',
+    updatedAt: '2026-11-22T10:00:01.000Z',
+    message: 'launching members',
+    steps: [
+      {
+        name: 'launch-members',
+        detail: '3 of 3',
+        startedAt: '2026-11-22T10:00:00.000Z',
+        outcome: 'running',
+      },
+    ],
+    ...over,
+  };
+}
+
+export function timelineEvent(tenantId: string, eventId: string): TimelineEvent {
+  return {
+    eventId,
+    tenantId,
+    at: '2026-11-22T10:00:00.000Z',
+    kind: 'refused',
+    message: `event ${eventId}`,
+    rule: 'S2',
+  };
+}

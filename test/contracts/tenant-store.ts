@@ -1,0 +1,154 @@
+import { expect, it } from 'vitest';
+import { dueShard } from '../../lambdas/core/due-shard.ts';
+import { ConflictError, InvalidRequestError } from '../../lambdas/core/errors.ts';
+import type { Page, TenantStore } from '../../lambdas/core/ports.ts';
+import { operation, tenantRecord, timelineEvent } from './tenant-record.ts';
+
+export interface StoreWorld {
+  readonly store: TenantStore;
+  /** The clock that the store goes by. */
+  setNow(now: Date): void;
+}
+
+/** What every TenantStore promises. `fresh` gives an empty one. */
+export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
+  const ids = ['t01', 't02', 't03', 't04', 't05'];
+
+  it('gives back exactly the record that was created', async () => {
+    const { store } = await fresh();
+    const record = tenantRecord('acme', {
+      lease: undefined,
+      operation: { operationId: '01', kind: 'create' },
+    });
+    await store.create(record);
+    expect(await store.get('acme')).toEqual(JSON.parse(JSON.stringify(record)));
+    expect(await store.get('other')).toBeUndefined();
+  });
+
+  it('never creates a tenant over another of the same name', async () => {
+    const { store } = await fresh();
+    await store.create(tenantRecord('acme'));
+    await expect(store.create(tenantRecord('acme', { owner: 'somebody else' }))).rejects.toThrow(
+      ConflictError,
+    );
+    expect((await store.get('acme'))?.owner).toContain('admin');
+  });
+
+  it('saves for one of many writers that read the same version, and tells the others', async () => {
+    const { store } = await fresh();
+    await store.create(tenantRecord('acme'));
+    const saves = await Promise.allSettled(
+      Array.from({ length: 8 }, (_, fence) =>
+        store.save(tenantRecord('acme', { recordVersion: 2, fence }), 1),
+      ),
+    );
+    expect(saves.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const save of saves) {
+      if (save.status === 'rejected') expect(save.reason).toBeInstanceOf(ConflictError);
+    }
+    expect((await store.get('acme'))?.recordVersion).toBe(2);
+  });
+
+  it('never brings a removed tenant back by a late save', async () => {
+    const { store } = await fresh();
+    await store.create(tenantRecord('acme'));
+    await expect(store.remove('acme', 7)).rejects.toThrow(ConflictError);
+    await store.remove('acme', 1);
+    await expect(store.save(tenantRecord('acme', { recordVersion: 2 }), 1)).rejects.toThrow(ConflictError);
+    await expect(store.remove('acme', 1)).rejects.toThrow(ConflictError);
+    expect(await store.get('acme')).toBeUndefined();
+  });
+
+  it('refuses a save that does not count recordVersion up by one', async () => {
+    const { store } = await fresh();
+    await store.create(tenantRecord('acme'));
+    await expect(store.save(tenantRecord('acme', { recordVersion: 5 }), 1)).rejects.toThrow('recordVersion');
+  });
+
+  it('lists tenants by name, page by page, and counts them', async () => {
+    const { store } = await fresh();
+    for (const id of [...ids].reverse()) await store.create(tenantRecord(id));
+    expect(await pages((page) => store.list(page), 2)).toEqual([['t01', 't02'], ['t03', 't04'], ['t05']]);
+    expect(await pages((page) => store.list(page), 5)).toEqual([ids]);
+    expect(await store.count()).toBe(5);
+  });
+
+  it('finds tenants of a shard when they are due, the longest overdue first', async () => {
+    const { store } = await fresh();
+    const shard = dueShard('t01');
+    const same = Array.from({ length: 200 }, (_, n) => `t${n}`).filter((id) => dueShard(id) === shard);
+    const [first, second, third] = same as [string, string, string];
+    await store.create(tenantRecord(first, { nextCheckAt: '2026-11-22T10:00:02.000Z' }));
+    await store.create(tenantRecord(second, { nextCheckAt: '2026-11-22T10:00:01Z' }));
+    await store.create(tenantRecord(third, { nextCheckAt: '2026-11-22T10:00:09.000Z' }));
+    const due = (at: string, over = {}) =>
+      store.due({ cell: 'cell-1', shard, now: new Date(at), limit: 10, ...over });
+    expect(await due('2026-11-22T10:00:05.000Z')).toEqual([second, first]);
+    expect(await due('2026-11-22T10:00:01.000Z')).toEqual([second]);
+    expect(await due('2026-11-22T10:00:05.000Z', { limit: 1 })).toEqual([second]);
+    expect(await due('2026-11-22T10:00:05.000Z', { shard: (shard + 1) % 16 })).toEqual([]);
+    expect(await due('2026-11-22T10:00:05.000Z', { cell: 'cell-2' })).toEqual([]);
+    await store.save(tenantRecord(second, { recordVersion: 2, nextCheckAt: '2026-11-23T00:00:00.000Z' }), 1);
+    await store.remove(first, 1);
+    expect(await due('2026-11-22T10:00:05.000Z')).toEqual([]);
+  });
+
+  it('keeps operations apart by tenant, newest first, and overwrites one in place', async () => {
+    const { store } = await fresh();
+    for (const id of ['01A', '01B', '01C']) await store.putOperation(operation('acme', id));
+    await store.putOperation(operation('acmee', '01D'));
+    const done = operation('acme', '01B', { state: 'succeeded', endedAt: '2026-11-22T10:05:00.000Z' });
+    await store.putOperation(done);
+    expect(await store.getOperation('acme', '01B')).toEqual(done);
+    expect(await store.getOperation('acme', '01D')).toBeUndefined();
+    const found = await pages((page) => store.listOperations('acme', page), 2);
+    expect(found.map((page) => page.map((one) => one.operationId))).toEqual([['01C', '01B'], ['01A']]);
+  });
+
+  it('reads the timeline newest first, page by page', async () => {
+    const { store } = await fresh();
+    for (const id of ['01A', '01B', '01C']) await store.appendEvent(timelineEvent('acme', id));
+    await store.putOperation(operation('acme', '01D'));
+    expect(await pages((page) => store.listEvents('acme', page), 2)).toEqual([
+      [timelineEvent('acme', '01C'), timelineEvent('acme', '01B')],
+      [timelineEvent('acme', '01A')],
+    ]);
+  });
+
+  it.each(['garbage', '', 'W10', Buffer.from('["x","y"]').toString('base64url')])(
+    'refuses the cursor %j with a message',
+    async (cursor) => {
+      const { store } = await fresh();
+      await expect(store.list({ limit: 2, cursor })).rejects.toThrow(InvalidRequestError);
+      await expect(store.listEvents('acme', { limit: 2, cursor })).rejects.toThrow(InvalidRequestError);
+    },
+  );
+
+  it('remembers an idempotent request for 24 hours', async () => {
+    const { store, setNow } = await fresh();
+    const record = { requestHash: 'abc', status: 202, body: '{"tenant":{}}' };
+    setNow(new Date('2026-11-22T10:00:00Z'));
+    await store.putIdempotent('acme', 'key-1', record);
+    expect(await store.getIdempotent('acme', 'key-1')).toEqual(record);
+    expect(await store.getIdempotent('acme', 'key-2')).toBeUndefined();
+    expect(await store.getIdempotent('other', 'key-1')).toBeUndefined();
+    setNow(new Date('2026-11-23T09:59:00Z'));
+    expect(await store.getIdempotent('acme', 'key-1')).toEqual(record);
+    setNow(new Date('2026-11-23T10:00:01Z'));
+    expect(await store.getIdempotent('acme', 'key-1')).toBeUndefined();
+  });
+}
+
+async function pages<T>(
+  list: (page: { limit: number; cursor?: string }) => Promise<Page<T>>,
+  limit: number,
+): Promise<T[][]> {
+  const all: T[][] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await list({ limit, cursor });
+    all.push(page.items);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return all;
+}
