@@ -8,6 +8,7 @@ import { createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/inde
 import { createEvents } from './services/events/index.ts';
 import { createModule as createKms } from './services/kms/index.ts';
 import { createLambda } from './services/lambda/index.ts';
+import { createModule as createS3 } from './services/s3/index.ts';
 import { createModule as createNames } from './services/servicediscovery/index.ts';
 import { createModule as createSqs } from './services/sqs/index.ts';
 
@@ -43,6 +44,7 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
   const ecs = createEcs(context, { images });
   const all = [
     await createDynamodb(context),
+    await createS3(context),
     await createKms(context),
     await createNames(context),
     sqs,
