@@ -51,6 +51,7 @@ export class RunningMember {
   #admin: AdminServer | undefined;
   #loops: Promise<unknown> = Promise.resolve();
   #wakeWatch = new AbortController();
+  #identityChanged = new AbortController();
 
   constructor(options: MemberOptions) {
     const { ip, disk, client, log, timing, who, onLeave } = options;
@@ -97,11 +98,17 @@ export class RunningMember {
         }),
       },
     );
+    // Not waited for at the stop: a report under way may take 15 s, and nobody needs its answer any more.
     this.#loops = Promise.all([
       this.#watch(),
       this.#reporter.run(),
       keepRenewing(
-        { ...this.#options, identity: () => this.#identity, onRenewed: (next) => this.useIdentity(next) },
+        {
+          ...this.#options,
+          identity: () => this.#identity,
+          changed: () => this.#identityChanged.signal,
+          onRenewed: (next) => this.useIdentity(next),
+        },
         this.#stopping.signal,
       ),
     ]);
@@ -117,6 +124,8 @@ export class RunningMember {
   useIdentity(identity: Identity): void {
     this.#identity = identity;
     this.#admin?.renew(tlsOf(identity, 'admin'));
+    this.#identityChanged.abort();
+    this.#identityChanged = new AbortController();
   }
 
   /** Hands leadership over (at most about 5 s), stops etcd, closes everything. */
@@ -134,7 +143,6 @@ export class RunningMember {
     }
     await this.#supervisor?.stop(stopGraceMs);
     await this.#admin?.close();
-    await this.#loops;
     this.#observer.close();
     this.#probe.close();
   }

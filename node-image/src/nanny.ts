@@ -4,6 +4,7 @@ import { createLeafKeys } from './csr.ts';
 import type { NannyEnv } from './env.ts';
 import type { JoinClient } from './join-client.ts';
 import { type FinalAnswer, joinUntilAnswered } from './join-loop.ts';
+import { sentence } from './log.ts';
 import { RunningMember } from './member.ts';
 import { MemberDisk, type SavedState } from './member-disk.ts';
 import { type Identity, PkiStore } from './pki-store.ts';
@@ -72,12 +73,14 @@ export async function runNanny(options: NannyOptions): Promise<void> {
     if (answer.answer === 'leave') return onLeave(answer.reason);
     member.useIdentity(await refreshed(disk, pki, answer, leafKeys.keys, options));
   };
-  const refreshing = resumed ? refresh() : Promise.resolve();
+  if (resumed) {
+    refresh().catch((error) => log.error(`What join answered could not be taken over: ${sentence(error)}`));
+  }
   const stopped = new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
     stop.addEventListener('abort', () => resolve(), { once: true });
   });
-  await Promise.race([leaving.promise, stopped, member.failure(), refreshing.then(() => stopped)]);
+  await Promise.race([leaving.promise, stopped, member.failure()]);
   background.abort();
   await member.stop();
 }
@@ -99,7 +102,9 @@ async function saveBoot(
     etcdVersion: answer.etcdVersion,
     etcdArguments: answer.etcdArguments,
     fence: saved?.fence ?? 0,
-    ...('refuse' in decision && { ended: { state: 'data-lost' as const, reason: decision.refuse } }),
+    ...('refuse' in decision && {
+      ended: saved?.ended ?? { state: 'data-lost' as const, reason: decision.refuse },
+    }),
   }));
 }
 

@@ -14,6 +14,8 @@ export interface RenewalOptions {
   readonly client: JoinClient;
   readonly pki: PkiStore;
   readonly identity: () => Identity;
+  /** Aborted when the certificates in force have changed by other means: then it is time to look again. */
+  readonly changed: () => AbortSignal;
   readonly onRenewed: (identity: Identity) => void;
   readonly log: Log;
   readonly timing: Timing;
@@ -27,12 +29,12 @@ export function renewalDue(identity: Pick<Identity, 'notBefore' | 'notAfter'>): 
 
 /** New keys and certificates at two thirds of their life, for as long as the nanny runs. */
 export async function keepRenewing(options: RenewalOptions, signal: AbortSignal): Promise<void> {
-  const { who, client, pki, identity, onRenewed, log, timing } = options;
+  const { who, client, pki, identity, changed, onRenewed, log, timing } = options;
   let failures = 0;
   while (!signal.aborted) {
     const waitMs = renewalDue(identity()).getTime() - timing.now().getTime();
     if (waitMs > 0) {
-      await timing.sleep(Math.min(waitMs, longestSleepMs), signal);
+      await timing.sleep(Math.min(waitMs, longestSleepMs), AbortSignal.any([signal, changed()]));
       continue;
     }
     try {

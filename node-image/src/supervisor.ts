@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Log } from '../../lambdas/core/ports.ts';
 import type { EtcdState, NannyStatus } from '../../lambdas/core/wire/admin.ts';
 import { judgeExit } from './exit-reason.ts';
-import { mergeEtcdLine } from './log.ts';
+import { mergeEtcdLine, sentence } from './log.ts';
 import { backOffMs, type Timing } from './timing.ts';
 
 export interface SupervisorOptions {
@@ -100,7 +100,9 @@ export class EtcdSupervisor {
       const lost = verdict.kind === 'corrupt' || unexplained >= fastFailuresForDataLoss;
       if (verdict.kind === 'removed' || lost) {
         const state = verdict.kind === 'removed' ? 'removed' : 'data-lost';
-        await this.#options.onEnded(state, verdict.reason);
+        await this.#options.onEnded(state, verdict.reason).catch((error) => {
+          log.error(`The end of this disk could not be noted on it: ${sentence(error)}`);
+        });
         log.error(`etcd will not be started again on this disk: ${verdict.reason}`, { state });
         this.#set(state);
         return;
@@ -150,13 +152,10 @@ export class EtcdSupervisor {
 
   /** Until etcd has exited; returns when it first became ready in this run. */
   async #watchReadiness(exited: AbortSignal): Promise<number | undefined> {
-    const { timing, isReady, hasData, onData } = this.#options;
+    const { timing, isReady, hasData } = this.#options;
     let readySince: number | undefined;
     while (!exited.aborted) {
-      if (!this.#dataSeen && hasData()) {
-        this.#dataSeen = true;
-        await onData();
-      }
+      if (!this.#dataSeen && hasData()) await this.#noteData();
       const ready = await isReady();
       if (exited.aborted) break;
       if (ready) readySince ??= timing.now().getTime();
@@ -166,8 +165,18 @@ export class EtcdSupervisor {
     return readySince;
   }
 
+  /** Tried again at the next look when it fails (a full disk): etcd goes on meanwhile. */
+  async #noteData(): Promise<void> {
+    try {
+      await this.#options.onData();
+      this.#dataSeen = true;
+    } catch (error) {
+      this.#options.log.error(`That etcd has data could not be noted: ${sentence(error)}`);
+    }
+  }
+
   #set(state: EtcdState): void {
-    if (this.#state === state && state !== 'starting') return;
+    if (this.#state === state) return;
     this.#state = state;
     this.#options.onChange();
   }

@@ -57,6 +57,13 @@ const refusals: readonly { text: string; code: string; retryable: boolean; advic
     advice: 'another member has this address: remove it first',
   },
   {
+    // Ids are made of address and second: the same member added twice within a second.
+    text: 'member ID already exist',
+    code: 'peer-url-exists',
+    retryable: false,
+    advice: 'another member has this address: remove it first',
+  },
+  {
     text: 're-configuration failed',
     code: 'unhealthy-cluster',
     retryable: true,

@@ -51,7 +51,7 @@ export class GrpcConnection {
         if (headers['grpc-status'] === undefined) return;
         status = {
           code: Number(headers['grpc-status']),
-          text: decodeURIComponent(String(headers['grpc-message'] ?? '')),
+          text: percentDecoded(String(headers['grpc-message'] ?? '')),
         };
       };
       stream.on('response', (headers) => {
@@ -105,5 +105,13 @@ export class GrpcConnection {
     if (this.#session === session) this.#session = undefined;
     if (session.connecting) session.destroy();
     else session.close();
+  }
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
