@@ -38,12 +38,6 @@ export interface Ecs extends ServiceModule {
   volumes(): VolumeRecord[];
 }
 
-/** The image of the members, whether it is named by `nodeImageUri` or an asset of the CDK app. */
-export function nodeImages(mainFile: string, etcdDir: string, node = process.execPath): ImageCatalog {
-  const image = { command: [node, mainFile], environment: { NANNY_ETCD_DIR: etcdDir } };
-  return { '*etcd-nanny/node-image:*': image, '*/cdk-*-container-assets-*': image };
-}
-
 /** The ECS of the local cloud: Fargate tasks as processes. Cpu, memory and disk sizes are shown, not enforced. */
 export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
   const now = () => options.now?.() ?? new Date();

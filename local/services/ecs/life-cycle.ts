@@ -39,7 +39,8 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   const starting = new Map<ContainerRecord, { task: TaskRecord; started: Promise<void> }>();
   const closing = new Set<TaskRecord>();
   const background = new Set<Promise<void>>();
-  let suspended = false;
+  /** Until `resume` nothing is started or stopped here: what was asked for waits on disk, and `resume` takes it up. */
+  let suspended = true;
 
   const now = () => deps.now().getTime();
 
@@ -151,7 +152,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   function stop(task: TaskRecord, stopCode: string, reason: string): void {
     if (task.desiredStatus === 'STOPPED') return;
     change(task, { desiredStatus: 'STOPPED', stopCode, stoppedReason: reason, stoppingAt: now() });
-    track(takeDown(task), task);
+    if (!suspended) track(takeDown(task), task);
   }
 
   async function takeDown(task: TaskRecord): Promise<void> {
@@ -195,18 +196,19 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
     );
   }
 
+  const unfinished = () =>
+    Object.values(store.state.tasks).filter(({ lastStatus }) => lastStatus !== 'STOPPED');
+
   return {
     launch(task) {
       context.emit(taskEvent(task, store.state, context.region));
-      track(bringUp(task), task);
+      if (!suspended) track(bringUp(task), task);
     },
     stop,
     containersOf: (taskArn) =>
       [...running.values()].filter(({ task }) => task.taskArn === taskArn).map(({ handle }) => handle),
     async resume() {
-      suspended = false;
-      const tasks = Object.values(store.state.tasks).filter(({ lastStatus }) => lastStatus !== 'STOPPED');
-      for (const task of tasks) {
+      for (const task of unfinished()) {
         for (const container of task.containers) {
           if (!container.process) continue;
           const left = await runtime.reap(
@@ -219,7 +221,8 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
         }
       }
       store.save();
-      for (const task of tasks)
+      suspended = false;
+      for (const task of unfinished())
         track(task.desiredStatus === 'STOPPED' ? takeDown(task) : bringUp(task), task);
     },
     async suspend() {

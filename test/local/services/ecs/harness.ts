@@ -78,6 +78,8 @@ export interface HarnessOptions {
   readonly taskDefinition?: Record<string, unknown>;
   /** Actions that roles are refused when ECS itself acts for them. */
   readonly denied?: readonly string[];
+  /** Something that is asked for while the cloud is still starting. */
+  readonly beforeStart?: (call: Harness['call']) => Promise<unknown>;
 }
 
 export function temporaryFolder(): string {
@@ -153,10 +155,10 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   service = ecs.services[0];
   const reportFile = path.join(stateDir, 'report.jsonl');
   const { clusterArn } = await provision(ecs, reportFile, options);
-  await ecs.start();
-
   const call = (operation: string, input: unknown) =>
     ecs.services[0].operations[operation]!.run({ cluster: 'main', ...(input as object) } as never, caller);
+  await options.beforeStart?.(call);
+  await ecs.start();
   return {
     ecs,
     events,

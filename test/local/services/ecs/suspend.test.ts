@@ -114,6 +114,20 @@ test('a task that was being stopped when the cloud went down is stopped after th
   expect(harness.starts()).toHaveLength(1);
 });
 
+test('a task that is asked for before the cloud has started is started once, with the rest', async () => {
+  let taskArn = '';
+  harness = await startHarness({
+    beforeStart: async (call) => {
+      taskArn = (await call('RunTask', runInput())).tasks[0].taskArn;
+    },
+  });
+  await inStatus(taskArn, 'RUNNING');
+  await started(1);
+  await harness.call('StopTask', { task: taskArn });
+  await inStatus(taskArn, 'STOPPED');
+  expect(harness.starts()).toHaveLength(1);
+});
+
 test.each(['with the main process alive', 'with only a descendant left'])(
   'after kill -9 of the cloud the next one ends what was left and runs it again, %s',
   async (variant) => {
