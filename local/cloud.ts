@@ -1,13 +1,12 @@
-import { join } from 'node:path';
 import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
-import type { BusEvent, CloudContext, QueueAccess, ServiceModule } from './aws/service.ts';
+import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
 import { buildNanny, type CdkContext, synthesize } from './build.ts';
 import { readAssembly } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
 import { ResourceRegistry } from './cloudformation/registry.ts';
-import { createContext, fileLog, networkContext, vpcOf } from './context.ts';
+import { createContext, fileLog, networkContext, usageLog, vpcOf } from './context.ts';
 import { Endpoint } from './endpoint.ts';
 import { findEtcd } from './etcd.ts';
 import { Faults } from './faults.ts';
@@ -86,7 +85,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
   const iam = new Iam({
     accountId,
     region,
-    onFirstUse: ({ principal, action, resource }) => log('iam use', { principal, action, resource }),
+    onFirstUse: usageLog(stateDir),
   });
   const credentials = new CredentialStore({ accountId });
   const key = administratorKey(readCloudFile(stateDir));
@@ -299,6 +298,3 @@ async function shutDown({ modules, endpoint, log }: Started): Promise<void> {
   if (errors.length > 0)
     throw new AggregateError(errors, 'The local cloud did not stop cleanly: see logs/cloud.log.');
 }
-
-export type { QueueAccess };
-export const logDirectory = (stateDir: string): string => join(stateDir, 'logs');

@@ -5,7 +5,7 @@ import { inBlock } from './cloudformation/network.ts';
 import type { ResourceRegistry } from './cloudformation/registry.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { CredentialStore } from './iam/credentials.ts';
-import type { Iam } from './iam/iam.ts';
+import type { Iam, Usage } from './iam/iam.ts';
 
 export interface ContextParts {
   readonly accountId: string;
@@ -61,6 +61,13 @@ export function fileLog(stateDir: string): CloudContext['log'] {
   const file = join(directory, 'cloud.log');
   return (message, fields) =>
     appendFileSync(file, `${JSON.stringify({ time: new Date().toISOString(), message, ...fields })}\n`);
+}
+
+/** `<state>/iam-usage.jsonl`: each (principal, action, resource) that was allowed, once a start. */
+export function usageLog(stateDir: string): (usage: Usage) => void {
+  const file = join(stateDir, 'iam-usage.jsonl');
+  return ({ principal, action, resource }) =>
+    appendFileSync(file, `${JSON.stringify({ principal, action, resource })}\n`);
 }
 
 /** The VPC of the templates that an address lies in, and its interface endpoint of one service. */
