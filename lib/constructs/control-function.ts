@@ -3,14 +3,14 @@ import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type * as z from 'zod';
 import { networkInterfaces } from '../policies/network-interfaces.ts';
 import { acknowledgeWildcards } from '../policies/wildcards.ts';
+import { bundledCode } from './bundle.ts';
 
-const projectRoot = path.resolve(import.meta.dirname, '../..');
+const lambdasFolder = path.resolve(import.meta.dirname, '../../lambdas');
 
 /** Variables as lambdas/<name>/env.ts wants them: a missing or misspelt one does not compile. */
 export type EnvironmentOf<S extends z.ZodObject> = Record<keyof z.input<S> & string, string>;
@@ -31,7 +31,7 @@ export interface ControlFunctionProps<S extends z.ZodObject> {
 
 /** The one place that says how functions of the control plane are built, logged and run. */
 export class ControlFunction<S extends z.ZodObject> extends Construct {
-  readonly function: NodejsFunction;
+  readonly function: lambda.Function;
 
   constructor(scope: Construct, id: string, props: ControlFunctionProps<S>) {
     super(scope, id);
@@ -48,10 +48,10 @@ export class ControlFunction<S extends z.ZodObject> extends Construct {
     for (const statement of statements) role.addToPolicy(statement);
     acknowledgeWildcards(role, statements);
 
-    this.function = new NodejsFunction(this, 'Function', {
+    this.function = new lambda.Function(this, 'Function', {
       description: `etcd-nanny: ${props.description}`,
-      entry: path.join(projectRoot, 'lambdas', props.name, 'handler.ts'),
-      handler: 'handler',
+      code: bundledCode(path.join(lambdasFolder, props.name)),
+      handler: 'index.handler',
       runtime: lambda.Runtime.NODEJS_24_X,
       architecture: lambda.Architecture.ARM_64,
       memorySize: 512,
@@ -67,22 +67,6 @@ export class ControlFunction<S extends z.ZodObject> extends Construct {
             securityGroups: [props.network.securityGroup],
           }
         : {}),
-      projectRoot,
-      depsLockFilePath: path.join(projectRoot, 'package-lock.json'),
-      bundling: {
-        format: OutputFormat.ESM,
-        target: 'node24',
-        mainFields: ['module', 'main'],
-        sourceMap: true,
-        sourcesContent: false,
-        minify: true,
-        keepNames: true,
-        // The SDK too: what was tested is what runs, wherever the bundle lies.
-        externalModules: [],
-        bundleAwsSDK: true,
-        // CommonJS dependencies inside an ESM bundle still call require().
-        banner: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);",
-      },
     });
   }
 }
