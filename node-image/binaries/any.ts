@@ -1,5 +1,6 @@
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
-import { EtcdUnavailableError, type ResolvedEtcd, type ResolveOptions, resolveEtcd } from './resolve.ts';
+import { EtcdUnavailableError } from './failure.ts';
+import { type ResolvedEtcd, type ResolveOptions, resolveEtcd } from './resolve.ts';
 import { createOnce } from './source.ts';
 import { defaultVersion, etcdVersions, minorOf, versionsInState } from './versions.ts';
 
@@ -29,7 +30,7 @@ function minorOrder(): string[] {
 
 /**
  * The best version that can be had here; what is tried and why it fails is told by `onProgress`.
- * @throws ControlPlaneError naming each version's reasons when none can be had
+ * @throws EtcdUnavailableError when none can be had
  */
 export async function resolveAny(
   options: ResolveOptions & { readonly minors?: readonly string[] },
@@ -42,7 +43,7 @@ export async function resolveAny(
       const found = await resolveEtcd(version, { ...options, once });
       if (failures.length > 0) {
         options.onProgress?.(
-          `using etcd ${version}: ${failures.map((failure) => failure.version).join(', ')} cannot be had here`,
+          `using etcd ${version}: ${failures.flatMap((failure) => failure.versions).join(', ')} cannot be had here`,
         );
       }
       return found;
@@ -57,7 +58,7 @@ export async function resolveAny(
       `no etcd version is known for ${options.minors?.join(', ')}`,
     );
   }
-  throw new ControlPlaneError('etcd-unavailable', failures.map((failure) => failure.message).join('\n'));
+  throw new EtcdUnavailableError(failures.flatMap((failure) => failure.attempts));
 }
 
 /** The default version or, where it cannot be had, the best that can. */

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { preferredVersions } from './any.ts';
 import { cachedVersions, checkBinaries, defaultCacheDir } from './cache.ts';
+import type { FailedSource } from './failure.ts';
 import { platformOf } from './machine.ts';
-import { defaultSources, type FailedSource, type ResolveOptions } from './resolve.ts';
+import { defaultSources, type ResolveOptions } from './resolve.ts';
 import { createOnce, type SourceContext, SourceFailure, type SourceName } from './source.ts';
 import { compareVersions, etcdVersions, type VersionState } from './versions.ts';
 

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
 import {
@@ -10,6 +10,7 @@ import {
   publish,
   sweepStages,
 } from './cache.ts';
+import { EtcdUnavailableError, type FailedSource } from './failure.ts';
 import { withLock } from './lock.ts';
 import { type Machine, platformOf } from './machine.ts';
 import { createOnce, type Source, type SourceContext, SourceFailure, type SourceName } from './source.ts';
@@ -49,34 +50,6 @@ export interface ResolvedEtcd {
   readonly origin?: string;
 }
 
-export interface FailedSource {
-  readonly source: SourceName;
-  readonly reason: string;
-  readonly advice?: string;
-}
-
-/** No source could give the version: the message names each with its reason and says what to do. */
-export class EtcdUnavailableError extends ControlPlaneError {
-  readonly version: string;
-  readonly failures: readonly FailedSource[];
-
-  constructor(version: string, failures: readonly FailedSource[]) {
-    const advice = [...new Set(failures.flatMap((failure) => failure.advice ?? []))];
-    super(
-      'etcd-unavailable',
-      [
-        `etcd ${version} cannot be had on this machine:`,
-        ...failures.map(({ source, reason }) => `  ${source.padEnd(9)} ${reason}`),
-        'What you can do (any one of these):',
-        ...advice.map((line) => `  - ${line}`),
-        `  - put etcd, etcdctl and etcdutl of ${version} into a folder named ${version} and pass its parent as directory`,
-      ].join('\n'),
-    );
-    this.version = version;
-    this.failures = failures;
-  }
-}
-
 export const defaultSources: readonly Source[] = [pathSource, releaseSource, goSource, debianSource];
 
 /**
@@ -96,9 +69,15 @@ export async function resolveEtcd(version: string, options: ResolveOptions): Pro
 
   const platform = platformOf(machine);
   if (platform === undefined) {
-    failures.push({ source: 'release', reason: `etcd is not built for ${machine.os} on ${machine.arch}` });
-    throw new EtcdUnavailableError(version, failures);
+    const reason = `etcd is not built for ${machine.os} on ${machine.arch}`;
+    throw new EtcdUnavailableError([{ version, failures: [...failures, { source: 'release', reason }] }]);
   }
+  await mkdir(cacheDir, { recursive: true }).catch((error: Error) => {
+    throw new ControlPlaneError(
+      'etcd-unavailable',
+      `the folder for etcd's binaries cannot be made (${error.message}): give another cache directory`,
+    );
+  });
   return withLock(
     join(cacheDir, `.lock-${version}`),
     (holder) => progress(`another process (${holder}) is getting etcd ${version}: waiting for it`),
@@ -120,7 +99,7 @@ export async function resolveEtcd(version: string, options: ResolveOptions): Pro
         if (failure === undefined) return describe(version, cacheDir, source.name);
         failures.push(failure);
       }
-      throw new EtcdUnavailableError(version, failures);
+      throw new EtcdUnavailableError([{ version, failures }]);
     },
   );
 }
@@ -170,7 +149,10 @@ async function attempt(
     // A full disk or a bug in one source must not hide what the others can do.
     const reason = error instanceof Error ? error.message : String(error);
     const advice = error instanceof SourceFailure ? error.advice : undefined;
-    context.progress(`etcd ${version} not from ${source.name}: ${reason}`);
+    // Said once, however many versions it holds for.
+    await context.once(`told ${source.name} ${reason}`, async () =>
+      context.progress(`etcd ${version} not from ${source.name}: ${reason}`),
+    );
     return { source: source.name, reason, ...(advice === undefined ? {} : { advice }) };
   } finally {
     await rm(stage, { recursive: true, force: true });

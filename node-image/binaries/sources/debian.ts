@@ -23,7 +23,7 @@ export const debianSource: Source = {
   async probe(version, context) {
     const { archive, suites } = await mirror(context);
     const suite = knownVersion(version)?.debianSuites.find((name) => suites.includes(name));
-    if (suite === undefined) throw new SourceFailure(`no suite is known to carry ${version}`);
+    if (suite === undefined) throw new SourceFailure('no suite is known to carry it');
     await context.once(`suite ${suite}`, async () => {
       const response = await context.machine
         .fetch(`${archive.uri}/dists/${suite}/InRelease`, {
@@ -46,12 +46,12 @@ export const debianSource: Source = {
     if (missing.length > 0) {
       const offered = [...new Set(found.map((entry) => upstreamVersion(entry.version)))].join(', ');
       const notes = [`the suites ${seen.join(', ') || '(none)'} carry ${offered || 'no etcd'}`, ...problems];
-      throw new SourceFailure(`no package of ${version}: ${notes.join('; ')}`);
+      throw new SourceFailure(`no package of it: ${notes.join('; ')}`);
     }
     for (const entry of packages) await unpackPackage(entry!, archive, stage, context);
     for (const name of binaries) {
       const path = join(stage, 'root/usr/bin', name);
-      if (!(await isFile(path))) throw new SourceFailure(`the packages of ${version} have no ${name}`);
+      if (!(await isFile(path))) throw new SourceFailure(`its packages have no ${name}`);
       await rename(path, join(stage, name));
     }
     await rm(join(stage, 'root'), { recursive: true });

@@ -60,7 +60,7 @@ async function prepare(version: string, { machine, once }: SourceContext): Promi
   const go = await once('go', () => machine.which('go'));
   if (go === undefined) throw new SourceFailure('there is no go on PATH', 'install Go 1.26 or later');
   if (!(await isFile(join(buildFolders, version, 'go.sum')))) {
-    throw new SourceFailure(`no pinned modules for ${version} in node-image/etcd-build`);
+    throw new SourceFailure('node-image/etcd-build has no pinned modules for it');
   }
   return go;
 }
