@@ -1,0 +1,159 @@
+import type { Operation } from '../../../lambdas/core/model/operation.ts';
+import type { TenantSpec } from '../../../lambdas/core/model/spec.ts';
+import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
+import { type CommandContext, type CommonOptions, examples, pathOf } from '../context.ts';
+import { UsageError } from '../errors.ts';
+import { plural, shortTime } from '../format.ts';
+import { autoCompaction, duration, gibibytes, mebibytes, wholeNumber } from '../values.ts';
+import { defaultWaitSeconds, waitFor } from '../wait.ts';
+import type { Define } from './index.ts';
+
+interface WaitOptions extends CommonOptions {
+  readonly wait?: boolean;
+  readonly timeout: number;
+}
+
+interface CreateOptions extends WaitOptions {
+  readonly members?: number;
+  readonly version?: string;
+  readonly size?: TenantSpec['size'];
+  readonly storage?: number;
+  readonly volume?: TenantSpec['volume'];
+  readonly quota?: number;
+  readonly autoCompaction?: TenantSpec['autoCompaction'];
+  readonly deletionProtection?: boolean;
+}
+
+interface Changed {
+  tenant: TenantDocument;
+  operation: Operation;
+}
+
+const specOf = (options: CreateOptions): Partial<TenantSpec> => ({
+  ...(options.members === undefined ? {} : { members: options.members as TenantSpec['members'] }),
+  ...(options.version === undefined ? {} : { version: options.version }),
+  ...(options.size === undefined ? {} : { size: options.size }),
+  ...(options.storage === undefined ? {} : { storageGiB: options.storage }),
+  ...(options.volume === undefined ? {} : { volume: options.volume }),
+  ...(options.quota === undefined ? {} : { quotaMiB: options.quota }),
+  ...(options.autoCompaction === undefined ? {} : { autoCompaction: options.autoCompaction }),
+  ...(options.deletionProtection === undefined ? {} : { deletionProtection: options.deletionProtection }),
+});
+
+export function defineChanges(define: Define): void {
+  define<CreateOptions>(
+    'create <tenant>',
+    (command) =>
+      command
+        .description('create a tenant: a dedicated etcd cluster over three zones')
+        .option('--members <n>', 'voting members: 1, 3 or 5 (default 3)', wholeNumber)
+        .option('--version <version>', 'etcd version, or a minor such as 3.6 (default: see nanny versions)')
+        .option('--size <size>', 'micro, small, medium, large or xlarge (default small)')
+        .option('--storage <GiB>', 'disk of each member (default 10, or 21 for ephemeral)', gibibytes)
+        .option('--volume <kind>', 'ebs or ephemeral (default ebs)')
+        .option('--quota <size>', "etcd's database quota, such as 2048MiB or 2GiB (default 2GiB)", mebibytes)
+        .option(
+          '--auto-compaction <what>',
+          'off, a time such as 60m, or revisions (default 60m)',
+          autoCompaction,
+        )
+        .option('--deletion-protection', 'refuse to delete the tenant until this is lifted')
+        .option('--wait', 'wait until the cluster is available; show each step')
+        .option('--timeout <time>', 'how long to wait', duration, defaultWaitSeconds)
+        .addHelpText(
+          'after',
+          examples(
+            'create acme --members 3 --wait',
+            'create k8s --version 3.6 --size medium --storage 20 --quota 8GiB --auto-compaction off',
+          ),
+        ),
+    async (context, options, tenantId) => {
+      const api = await context.api();
+      const begin = context.world.now().getTime();
+      const path = pathOf(tenantId);
+      let changed = await api.call<Changed>({ method: 'PUT', path, body: { spec: specOf(options) } });
+      if (options.wait) {
+        context.progress(`Creating "${tenantId}"`);
+        const operation = await follow(context, api, changed.operation, options);
+        changed = { tenant: await api.call<TenantDocument>({ method: 'GET', path }), operation };
+      }
+      const took = shortTime(context.world.now().getTime() - begin);
+      context.print(changed, () =>
+        options.wait
+          ? [
+              `Tenant "${tenantId}" is ${changed.tenant.phase} after ${took}: ${plural(changed.tenant.members.length, 'member')}, etcd ${changed.tenant.version}`,
+              ...changed.tenant.endpoints.map((endpoint) => `  ${endpoint}`),
+              `Try it: nanny etcdctl ${tenantId} -- put hello world`,
+            ]
+          : [`Tenant "${tenantId}" is ${changed.tenant.phase}. Follow it: nanny create ${tenantId} --wait`],
+      );
+    },
+  );
+
+  define<WaitOptions & { yes?: boolean }>(
+    'delete <tenant>',
+    (command) =>
+      command
+        .description('delete a tenant with its cluster and its data')
+        .option('--yes', 'really do it')
+        .option('--wait', 'wait until it is gone; show each step')
+        .option('--timeout <time>', 'how long to wait', duration, defaultWaitSeconds)
+        .addHelpText('after', examples('delete acme --yes', 'delete acme --yes --wait')),
+    async (context, options, tenantId) => {
+      if (!options.yes) {
+        throw new UsageError(
+          `This deletes "${tenantId}" with all its data. If you mean it: nanny delete ${tenantId} --yes`,
+        );
+      }
+      const api = await context.api();
+      let { operation } = await api.call<{ operation: Operation }>({
+        method: 'DELETE',
+        path: pathOf(tenantId),
+      });
+      if (options.wait) {
+        context.progress(`Deleting "${tenantId}"`);
+        operation = await follow(context, api, operation, options);
+      }
+      context.print({ operation }, () => [
+        options.wait ? `Tenant "${tenantId}" is gone.` : `Tenant "${tenantId}" is being deleted.`,
+      ]);
+    },
+  );
+
+  define<CommonOptions & { deletionProtection?: boolean }>(
+    'update <tenant>',
+    (command) =>
+      command
+        .description('change a tenant (now: its deletion protection)')
+        .option('--deletion-protection', 'refuse to delete the tenant until this is lifted')
+        .option('--no-deletion-protection', 'allow deletion again')
+        .addHelpText(
+          'after',
+          examples('update acme --deletion-protection', 'update acme --no-deletion-protection'),
+        ),
+    async (context, { deletionProtection }, tenantId) => {
+      if (deletionProtection === undefined) {
+        throw new UsageError('Say what to change: --deletion-protection or --no-deletion-protection.');
+      }
+      const api = await context.api();
+      const changed = await api.call<Changed>({
+        method: 'PATCH',
+        path: pathOf(tenantId),
+        body: { spec: { deletionProtection } },
+      });
+      context.print(changed, () => [
+        deletionProtection
+          ? `Tenant "${tenantId}" cannot be deleted now.`
+          : `Tenant "${tenantId}" can be deleted now.`,
+      ]);
+    },
+  );
+}
+
+const follow = (
+  context: CommandContext,
+  api: Awaited<ReturnType<CommandContext['api']>>,
+  operation: Operation,
+  options: WaitOptions,
+): Promise<Operation> =>
+  waitFor(context.world, api, operation, { timeoutSeconds: options.timeout, onLine: context.progress });

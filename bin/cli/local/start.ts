@@ -1,0 +1,78 @@
+import { createApi } from '../api.ts';
+import type { CommandContext } from '../context.ts';
+import { shortTime } from '../format.ts';
+import { resolveTarget } from '../target.ts';
+import { proveDemo } from './demo.ts';
+
+export interface StartRequest {
+  readonly port: number;
+  readonly stateDir: string;
+  readonly demo: boolean;
+}
+
+/** Starts the local cloud in this process and stays until Ctrl-C or SIGTERM. */
+export async function startAttached(context: CommandContext, request: StartRequest): Promise<number> {
+  const { world } = context;
+  const begin = world.now().getTime();
+  const say = (line: string) => {
+    const text = `[${shortTime(world.now().getTime() - begin).padStart(8)}] ${line}`;
+    if (context.json) world.output.err(text);
+    else world.output.out(text);
+    world.report({ kind: 'line', text });
+  };
+  // Listened for from the very beginning: a Ctrl-C during the start must stop what has been started.
+  const interrupted = world.interrupted();
+  const cloud = await world.startLocalCloud({
+    port: request.port,
+    stateDir: request.stateDir,
+    repoDir: world.repoDir,
+    context: {},
+    onProgress: say,
+  });
+  let failure: unknown;
+  try {
+    say(`Local cloud is up at ${cloud.url}`);
+    const work = request.demo ? demo(context, cloud.url, request.stateDir, say) : Promise.resolve();
+    const first = await Promise.race([work.then(() => 'ready' as const), interrupted]);
+    if (first === 'ready') {
+      const flags = flagsFor(context, request);
+      for (const line of nextSteps(cloud.url, request.demo, flags)) say(line);
+      if (context.json) {
+        world.output.out(
+          JSON.stringify({ url: cloud.url, apiUrl: cloud.apiUrl, stateDir: request.stateDir }, undefined, 2),
+        );
+      }
+      world.report({ kind: 'ready', text: cloud.url });
+      await interrupted;
+    }
+    say('Stopping: members write what they hold ...');
+  } catch (error) {
+    failure = error;
+    say('The demo failed; stopping ...');
+  }
+  await cloud.stop();
+  if (failure !== undefined) throw failure;
+  say('Stopped. Everything comes back at the next start.');
+  return 0;
+}
+
+async function demo(
+  context: CommandContext,
+  url: string,
+  stateDir: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const api = createApi(context.world, await resolveTarget(context.world, { url, state: stateDir }));
+  await proveDemo(context.world, api, say);
+}
+
+/** What other commands need to find this cloud when it is not in the usual place. */
+const flagsFor = ({ world }: CommandContext, request: StartRequest): string =>
+  request.stateDir === `${world.repoDir}/.local` ? '' : ` --state ${request.stateDir}`;
+
+const nextSteps = (url: string, demo: boolean, flags: string): string[] => [
+  `Ready: ${url}. Ctrl-C stops it. In another terminal:`,
+  ...(demo ? [`  npx nanny get demo${flags}`] : []),
+  `  npx nanny create acme --members 3 --wait${flags}`,
+  `  npx nanny etcdctl${flags} ${demo ? 'demo' : 'acme'} -- put hello world`,
+];

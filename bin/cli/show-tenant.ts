@@ -1,0 +1,113 @@
+import type { Operation, TimelineEvent } from '../../lambdas/core/model/operation.ts';
+import type { MemberDocument, TenantDocument } from '../../lambdas/core/tenant-document.ts';
+import { clockTime, plural, relativeTime, shortTime, table } from './format.ts';
+
+const healthy = (tenant: TenantDocument): string =>
+  `${tenant.members.filter((member) => member.healthy).length}/${tenant.spec.members}`;
+
+export function tenantTable(tenants: readonly TenantDocument[], now: Date): string[] {
+  return table(
+    ['TENANT', 'PHASE', 'HEALTHY', 'VERSION', 'SIZE', 'CREATED'],
+    tenants.map((tenant) => [
+      tenant.tenantId,
+      tenant.phase,
+      healthy(tenant),
+      tenant.version,
+      tenant.spec.size,
+      relativeTime(tenant.createdAt, now),
+    ]),
+  );
+}
+
+function memberState(member: MemberDocument): string {
+  if (member.role === 'none') return member.state;
+  if (!member.healthy) return `unhealthy${member.problem ? `: ${member.problem}` : ''}`;
+  return member.isLeader ? 'healthy, leader' : 'healthy';
+}
+
+export function tenantLines(tenant: TenantDocument, now: Date): string[] {
+  const { spec } = tenant;
+  const compaction =
+    spec.autoCompaction.mode === 'off'
+      ? 'off'
+      : spec.autoCompaction.mode === 'periodic'
+        ? `every ${spec.autoCompaction.retentionMinutes} min`
+        : `${spec.autoCompaction.retentionRevisions} revisions`;
+  const lines = [
+    `Tenant      ${tenant.tenantId}`,
+    `Phase       ${tenant.phase}${tenant.reason ? ` (${tenant.reason})` : ''}`,
+    `Cluster     ${tenant.clusterId ?? 'not formed yet'}, etcd ${tenant.version}`,
+    `Spec        ${plural(spec.members, 'member')}, size ${spec.size}, ${spec.storageGiB} GiB ${spec.volume}, quota ${spec.quotaMiB} MiB, compaction ${compaction}`,
+    `Protection  ${spec.deletionProtection ? 'cannot be deleted' : 'none'}`,
+    `Name        ${tenant.dnsName} (cell ${tenant.cell})`,
+    `Created     ${relativeTime(tenant.createdAt, now)}`,
+  ];
+  if (tenant.operation) {
+    const { kind, state, message } = tenant.operation;
+    lines.push(`Operation   ${kind}, ${state}${message ? `: ${message}` : ''}`);
+  }
+  if (tenant.members.length > 0) {
+    lines.push(
+      '',
+      ...table(
+        ['MEMBER', 'ZONE', 'CLIENT URL', 'ETCD ID', 'ROLE', 'VERSION', 'STATE'],
+        tenant.members.map((member) => [
+          member.name,
+          member.zone,
+          member.clientUrl ?? '-',
+          member.etcdId ?? '-',
+          member.role,
+          member.version ?? '-',
+          memberState(member),
+        ]),
+      ),
+    );
+  }
+  const notable = tenant.conditions;
+  if (notable.length > 0) {
+    lines.push(
+      '',
+      ...table(
+        ['CONDITION', 'STATUS', 'SINCE', 'MESSAGE'],
+        notable.map((condition) => [
+          condition.type,
+          condition.status,
+          relativeTime(condition.since, now),
+          condition.message,
+        ]),
+      ),
+    );
+  }
+  return lines;
+}
+
+export function operationLines(operations: readonly Operation[], now: Date): string[] {
+  return operations.flatMap((operation, index) => [
+    ...(index === 0 ? [] : ['']),
+    `${operation.kind}  ${operation.state}  ${clockTime(operation.createdAt, now)}  ${took(operation, now)}  ${operation.operationId}`,
+    `  ${operation.message}`,
+    ...operation.steps.map((step) => {
+      const time = step.endedAt ? shortTime(Date.parse(step.endedAt) - Date.parse(step.startedAt)) : '';
+      return `  ${step.outcome.padEnd(8)} ${step.name}${step.detail ? `: ${step.detail}` : ''}${time ? ` (${time})` : ''}`;
+    }),
+  ]);
+}
+
+const took = (operation: Operation, now: Date): string =>
+  operation.endedAt
+    ? `took ${shortTime(Date.parse(operation.endedAt) - Date.parse(operation.createdAt))}`
+    : `for ${shortTime(now.getTime() - Date.parse(operation.createdAt))}`;
+
+/** Oldest first, as one reads. */
+export function timelineLines(events: readonly TimelineEvent[], now: Date): string[] {
+  const inOrder = [...events].reverse();
+  return table(
+    ['WHEN', 'WHAT', 'MEMBER', 'MESSAGE'],
+    inOrder.map((event) => [
+      clockTime(event.at, now),
+      event.rule ? `${event.kind} (${event.rule})` : event.kind,
+      event.member ?? '-',
+      event.message,
+    ]),
+  );
+}
