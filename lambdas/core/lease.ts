@@ -5,8 +5,9 @@ import type { Clock, Duty, TenantStore } from './ports.ts';
 import type { Mutation } from './step.ts';
 
 /**
- * How long a holder may be silent before somebody else takes over. Every save renews it. Longer than any single call
- * we make (SDK time-outs included), short enough that a crashed function does not hold a tenant up for long.
+ * How long a holder may be silent before somebody else takes over. Every save renews it. Longer than a step takes when
+ * AWS answers (a call times out after 8 s), short enough that a crashed function does not hold a tenant up for long. A
+ * step that outlives it all the same is harmless: steps are idempotent, and its save is refused.
  */
 export const leaseMs = 20_000;
 
@@ -34,11 +35,13 @@ export interface HeldTenant {
    * after the lease was lost or the tenant became another function's duty.
    * @returns whether something was saved; false: no longer applies. @throws LeaseLostError
    */
-  save(mutate: Mutation): Promise<boolean>;
+  save(mutate: Mutation, options?: { anyDuty?: boolean }): Promise<boolean>;
   /** Renews the lease if it would run out within `ms`. @throws LeaseLostError */
   ensure(ms: number): Promise<void>;
   /** `recheck`: a message has been or is being sent for then. */
   release(nextCheckAt: Date, recheck?: TenantRecord['recheck']): Promise<void>;
+  /** Saves a last mutation and releases in one write. */
+  finish(mutate: (tenant: TenantRecord) => TenantRecord, nextCheckAt: Date): Promise<void>;
   /** Deletes the record while the lease is ours. @throws LeaseLostError */
   remove(): Promise<void>;
 }
@@ -122,24 +125,21 @@ function hold(deps: LeaseDeps, acquired: TenantRecord, fence: number, duty: Duty
     refresh: async () => {
       current = await read();
     },
-    save: (mutate) =>
+    save: (mutate, options) =>
       write((tenant) => {
         const mutated = mutate(tenant);
         return mutated && renewed(mutated);
-      }),
+      }, options),
     ensure: async (ms) => {
       const left = Date.parse(current.lease!.expiresAt) - deps.clock.now().getTime();
       if (left < ms) await write(renewed, { anyDuty: true });
     },
     release: async (nextCheckAt, recheck) => {
-      await write(
-        ({ lease: _lease, ...tenant }) => ({
-          ...tenant,
-          nextCheckAt: nextCheckAt.toISOString(),
-          ...(recheck && { recheck }),
-        }),
-        { anyDuty: true },
-      );
+      const planned = recheck && { recheck };
+      await write((tenant) => ({ ...released(tenant, nextCheckAt), ...planned }), { anyDuty: true });
+    },
+    finish: async (mutate, nextCheckAt) => {
+      await write((tenant) => released(mutate(tenant), nextCheckAt), { anyDuty: true });
     },
     remove: async () => {
       for (let attempt = 1; ; attempt++) {
@@ -153,3 +153,8 @@ function hold(deps: LeaseDeps, acquired: TenantRecord, fence: number, duty: Duty
     },
   };
 }
+
+const released = ({ lease: _lease, ...tenant }: TenantRecord, nextCheckAt: Date): TenantRecord => ({
+  ...tenant,
+  nextCheckAt: nextCheckAt.toISOString(),
+});

@@ -61,6 +61,7 @@ export function createPerformers(deps: CreateDeps): Performers {
       return {
         message: `Tasks launched: ${launched.map(({ name }) => name).join(', ') || 'none'}.`,
         ...(failed.length > 0 && { failure }),
+        recordsWhatExists: true,
         mutate: (stored) => {
           const members = launched.flatMap(({ name, taskArn }): Member[] => {
             const member = stored.members[name];
@@ -104,6 +105,7 @@ export function createPerformers(deps: CreateDeps): Performers {
       const { serviceId } = await deps.names.ensureService(cell, tenant.tenantId);
       return {
         message: `Name ${tenant.tenantId}.${cell.namespaceName} created.`,
+        recordsWhatExists: true,
         mutate: (stored) =>
           stored.nameServiceId === serviceId ? undefined : { ...stored, nameServiceId: serviceId },
       };

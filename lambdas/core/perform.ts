@@ -8,6 +8,11 @@ export interface Outcome {
   /** Timeline: `decided` for a choice, else `done`. */
   readonly event?: 'decided' | 'done';
   readonly mutate?: Mutation;
+  /**
+   * `mutate` only writes down what now exists outside. It is saved even when the tenant became another function's
+   * duty in the meantime (deleted, say), so that that function finds it.
+   */
+  readonly recordsWhatExists?: boolean;
   /** Part of the step failed; `mutate` keeps what succeeded, the rest is tried again after the back-off. */
   readonly failure?: string;
 }

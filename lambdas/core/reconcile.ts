@@ -148,7 +148,7 @@ async function loop(
     }
     await held.ensure(stepLeaseMs);
     if (await takeStep(deps, held, journal, wanted, work.performers, observation)) return 'done';
-    observer.forget();
+    if (wanted.kind === 'launch-members' || wanted.kind === 'stop-tasks') observer.forget();
     previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
   }
 }

@@ -7,13 +7,16 @@ import { type Performers, perform } from './perform.ts';
 import type { Clock, Log, TenantStore } from './ports.ts';
 import type { Observation, Step } from './step.ts';
 
+/** A tenant whose operation has ended is looked at by the sweep soon: did it stay well? */
+const firstSweepMs = 60_000;
+
 export interface TakeDeps {
   readonly store: TenantStore;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Does one step and saves what it came to. @returns true when the record is gone */
+/** Does one step and saves what it came to. @returns true when nothing is left to do: lease given back or record gone */
 export async function takeStep(
   deps: TakeDeps,
   held: HeldTenant,
@@ -27,10 +30,14 @@ export async function takeStep(
   if (wanted.kind === 'close-operation') {
     // Written before the record lets go of it: after a crash in between it is closed once more.
     await journal.close('succeeded', wanted.message);
-    await held.save(({ operation, ...rest }) =>
-      operation?.operationId === tenant.operation?.operationId ? rest : undefined,
+    await held.finish(
+      (stored) => {
+        const { operation, ...rest } = stored;
+        return operation?.operationId === tenant.operation?.operationId ? rest : stored;
+      },
+      new Date(deps.clock.now().getTime() + firstSweepMs),
     );
-    return false;
+    return true;
   }
   if (wanted.kind === 'remove-record') {
     await closeOtherOperations(deps, tenant);
@@ -41,7 +48,9 @@ export async function takeStep(
   }
   try {
     const outcome = await perform(performers, wanted, { tenant, observation, now: startedAt });
-    if (outcome.mutate !== undefined) await held.save(outcome.mutate);
+    if (outcome.mutate !== undefined) {
+      await held.save(outcome.mutate, { anyDuty: outcome.recordsWhatExists ?? false });
+    }
     if (outcome.failure === undefined) {
       journal.done(wanted.kind, outcome.message, startedAt, outcome.event);
     } else {

@@ -61,10 +61,11 @@ export async function sweepTenant(
     await deps.dispatcher.look(tenantId, duty);
     return 'forwarded';
   }
-  const observer = createObserver(deps, { askNannies: () => true });
+  const { cell, clock, runtime, nannies } = deps;
+  const observer = createObserver({ cell, clock, runtime, nannies }, { askNannies: () => true });
   const observation = await observer.observe(tenant);
-  const zones = deps.cell.subnets.map((subnet) => subnet.zone);
-  const result = planSweep(tenant, observation, deps.clock.now(), zones);
+  const zones = cell.subnets.map((subnet) => subnet.zone);
+  const result = planSweep(tenant, observation, clock.now(), zones);
   try {
     await deps.store.save(
       { ...result.tenant, recordVersion: tenant.recordVersion + 1 },

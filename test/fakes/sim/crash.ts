@@ -21,6 +21,8 @@ export class CrashingPorts {
   readonly calls: PortCall[] = [];
   readonly #point: CrashPoint | undefined;
   crashed = false;
+  /** Told before each call, with its number. */
+  onCall: (number: number) => void = () => undefined;
   #invocations = 0;
 
   constructor(point?: CrashPoint) {
@@ -55,6 +57,7 @@ export class CrashingPorts {
   async #call(process: { dead: boolean }, call: PortCall, run: () => unknown): Promise<unknown> {
     if (process.dead) throw new CrashError('dead');
     const number = this.calls.push(call);
+    this.onCall(number);
     const here = this.#point?.call === number;
     if (here && this.#point?.when === 'before') this.#die(process);
     const result = await run();
