@@ -33,6 +33,7 @@ const ruleSchema = z.strictObject({
 const messagesSchema = z.strictObject({
   duplicate: z.boolean().default(false),
   delaySeconds: z.int().min(0).max(900).default(0),
+  retryAfterSeconds: z.int().min(0).max(43_200).optional(),
 });
 
 const eventSchema = z.strictObject({

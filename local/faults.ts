@@ -48,10 +48,16 @@ export interface CallRecord extends CallIdentity {
   fault?: FaultAction['type'];
 }
 
-/** Faults of messages that functions send to queues. */
+/** What happens to every message, whoever sends it. */
 export interface MessageFaults {
   readonly duplicate: boolean;
+  /** On top of the message's own delay. */
   readonly delaySeconds: number;
+  /**
+   * Time lapse for tests: messages of a failed batch come back after this many seconds.
+   * @default after the visibility timeout of their queue, as on AWS
+   */
+  readonly retryAfterSeconds?: number;
 }
 
 interface ActiveRule extends FaultRule {

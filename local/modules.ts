@@ -38,7 +38,13 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     return sqs.queues;
   };
   queues().hurtWith?.(() => faults.messages);
-  const lambda = createLambda(context, { iam, credentials, assets, queues });
+  const lambda = createLambda(context, {
+    iam,
+    credentials,
+    assets,
+    queues,
+    retryAfterSeconds: () => faults.messages.retryAfterSeconds,
+  });
   const events = createEvents(context, { iam, queues, functions: lambda });
   const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf });
   const ecs = createEcs(context, { images });

@@ -202,6 +202,8 @@ export interface QueueAccess {
   /** Long-polls up to `waitMs`. Messages turn invisible for the queue's visibility timeout. */
   receive(queueArn: string, max: number, waitMs: number): Promise<QueueMessage[]>;
   delete(queueArn: string, receiptHandles: readonly string[]): Promise<void>;
+  /** Messages that were received become visible after `seconds` instead of their queue's time-out. */
+  release?(queueArn: string, receiptHandles: readonly string[], seconds: number): Promise<void>;
   /** For rules and redrive: puts a message as AWS itself would. */
   put(queueArn: string, body: string): Promise<void>;
   /** Asked at every message that is put, whoever puts it: `faults.messages`. The delay comes on top of the message's own. */

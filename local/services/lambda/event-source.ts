@@ -79,12 +79,20 @@ const longPollMs = 20_000;
 /** After a fault of the queue itself: long enough not to spin. */
 const pauseMs = 500;
 
+export interface PollDeps {
+  readonly context: Pick<CloudContext, 'region' | 'log'>;
+  readonly queues: QueueAccess;
+  /** Seconds until failed messages come back, when that is not left to the queue. */
+  readonly retryAfterSeconds: () => number | undefined;
+}
+
 /** Polls until `signal` aborts; returns when the batches under way have ended. */
 export async function pollQueue(
   mapping: EventSourceMapping,
-  { context, queues }: { context: CloudContext; queues: QueueAccess },
+  deps: PollDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const { context, queues } = deps;
   const running = new Set<Promise<void>>();
   const aborted = new Promise<QueueMessage[]>((resolve) => {
     signal.addEventListener('abort', () => resolve([]));
@@ -98,7 +106,7 @@ export async function pollQueue(
       const poll = queues.receive(mapping.queueArn, Math.min(10, mapping.batchSize), longPollMs);
       const messages = await Promise.race([poll, aborted]);
       if (messages.length === 0 || signal.aborted) continue;
-      const batch = runBatch(mapping, messages, context.region, queues)
+      const batch = runBatch(mapping, messages, deps)
         .catch((error: unknown) => context.log('event source mapping failed', { error: String(error) }))
         .finally(() => running.delete(batch));
       running.add(batch);
@@ -113,15 +121,14 @@ export async function pollQueue(
 async function runBatch(
   mapping: EventSourceMapping,
   messages: readonly QueueMessage[],
-  region: string,
-  queues: QueueAccess,
+  { context, queues, retryAfterSeconds }: PollDeps,
 ): Promise<void> {
   const records = messages.map((message) => ({
     ...message,
     messageAttributes: {},
     eventSource: 'aws:sqs',
     eventSourceARN: mapping.queueArn,
-    awsRegion: region,
+    awsRegion: context.region,
   }));
   let result: InvokeResult;
   try {
@@ -132,12 +139,13 @@ async function runBatch(
     throw error;
   }
   const failed = failedMessages(mapping, messages, result);
-  const done = messages.filter(({ messageId }) => !failed.has(messageId));
-  if (done.length > 0)
-    await queues.delete(
-      mapping.queueArn,
-      done.map(({ receiptHandle }) => receiptHandle),
-    );
+  const handles = (wanted: boolean): string[] =>
+    messages
+      .filter(({ messageId }) => failed.has(messageId) === wanted)
+      .map(({ receiptHandle }) => receiptHandle);
+  await queues.delete(mapping.queueArn, handles(false));
+  const seconds = retryAfterSeconds();
+  if (seconds !== undefined) await queues.release?.(mapping.queueArn, handles(true), seconds);
 }
 
 /** Ids of the messages that stay in the queue. An answer that makes no sense fails the whole batch, as at AWS. */

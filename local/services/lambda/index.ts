@@ -32,6 +32,7 @@ export interface LambdaDeps {
   readonly credentials: CredentialStore;
   readonly assets: ReadonlyMap<string, string>;
   readonly queues: () => QueueAccess;
+  readonly retryAfterSeconds: () => number | undefined;
 }
 
 const credentialLifeSeconds = 12 * 3600;
@@ -166,7 +167,7 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
         checkMapping(mapping, deps.iam, Number(queue?.properties.VisibilityTimeout ?? 30));
       }
       for (const mapping of mappings) {
-        pollers.push(pollQueue(mapping, { context, queues: deps.queues() }, stopping.signal));
+        pollers.push(pollQueue(mapping, { ...deps, context, queues: deps.queues() }, stopping.signal));
       }
     },
     async stop() {

@@ -91,6 +91,10 @@ export class Queues implements QueueAccess {
     for (const receiptHandle of receiptHandles) this.byArn(queueArn).delete(receiptHandle);
   }
 
+  async release(queueArn: string, receiptHandles: readonly string[], seconds: number): Promise<void> {
+    for (const receiptHandle of receiptHandles) this.byArn(queueArn).changeVisibility(receiptHandle, seconds);
+  }
+
   async put(queueArn: string, body: string): Promise<void> {
     this.send(this.byArn(queueArn), body, this.#context.accountId);
   }
