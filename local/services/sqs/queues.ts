@@ -20,7 +20,7 @@ export class Queues implements QueueAccess {
 
   constructor(
     context: Pick<CloudContext, 'accountId' | 'region' | 'stateDir' | 'endpointUrl'>,
-    now: () => number = Date.now,
+    now: () => number = () => Date.now(),
   ) {
     this.#context = context;
     this.#now = now;
