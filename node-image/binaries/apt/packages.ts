@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -56,7 +57,7 @@ export async function fetchEtcdPackages(
   }
   const packages = parsePackages(await unpack(file, xz, context), etcdPackages);
   await mkdir(join(context.cacheDir, '.index'), { recursive: true });
-  const fresh = `${kept}.${process.pid}.tmp`;
+  const fresh = `${kept}.${randomUUID()}.tmp`;
   await writeFile(fresh, JSON.stringify(packages));
   await rename(fresh, kept);
   return packages;

@@ -1,4 +1,5 @@
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type AptArchive, readAptArchives } from '../apt/config.ts';
 import { type DebianPackage, etcdPackages, fetchEtcdPackages, upstreamVersion } from '../apt/packages.ts';
@@ -99,8 +100,7 @@ interface Findings {
 
 async function findPackages(context: SourceContext): Promise<Findings> {
   const { archive, component, suites, arch } = await mirror(context);
-  const workDir = join(context.cacheDir, `.apt-${process.pid}`);
-  await mkdir(workDir, { recursive: true });
+  const workDir = await mkdtemp(join(tmpdir(), 'etcd-nanny-apt-'));
   const findings: Findings = { found: [], seen: [], problems: [] };
   try {
     for (const suite of suites) {
