@@ -1,12 +1,5 @@
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import {
-  addAddresses,
-  changeRecords,
-  createNames,
-  findZone,
-  listAddresses,
-  removeAddresses,
-} from './names.ts';
+import { addAddresses, changeRecords, createNames, findZone } from './names.ts';
 import type { CellScope, StateScope } from './scope.ts';
 import {
   decryptFor,
@@ -37,9 +30,7 @@ export const createPolicy = (state: StateScope, cell: CellScope): PolicyStatemen
   listTasks(cell),
   stopTasks(cell),
   createNames(cell),
-  listAddresses(),
   addAddresses(cell),
-  removeAddresses(cell),
   changeRecords(cell),
   findZone(),
   sendLooks([cell]),

@@ -4,6 +4,7 @@ import type { CellScope, StateScope } from './scope.ts';
 import {
   deleteItems,
   describeTasks,
+  listItems,
   listTasks,
   readItems,
   sendLooks,
@@ -14,6 +15,8 @@ import {
 /** Stops tasks and removes name and record. It holds no key and starts nothing. */
 export const deletePolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
   readItems(state),
+  // Operations that delete has overtaken are closed.
+  listItems(state),
   writeItems(state),
   deleteItems(state),
   describeTasks(cell),

@@ -6,7 +6,7 @@ import { decryptFor, describeTasks, readItems, sendLooks, writeItems } from './s
 export const joinPolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
   readItems(state),
   writeItems(state),
-  decryptFor(state, 'ca', 'control-plane'),
+  decryptFor(state, 'ca'),
   describeTasks(cell),
   sendLooks([cell]),
 ];

@@ -30,8 +30,25 @@ export const localContext = {
   etcdVersions: ['3.5.35', '3.6.16'],
 };
 
-/** Builds the real app. Throws when cdk-nag or CloudFormation's own rules object. */
-export async function synthesize(context: Record<string, unknown>): Promise<Synthesized> {
+/** The other extreme: everything kept, named zones, clients from outside, an image in ECR. */
+export const lastingContext = {
+  deploymentName: 'prod',
+  zones: 'eu-west-1a,eu-west-1b,eu-west-1c',
+  clientCidrs: '10.9.0.0/16',
+  nodeImageUri: '111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/nanny:7',
+};
+
+const known = new Map<string, Promise<Synthesized>>();
+
+/** Builds the real app, each variant once. Throws when cdk-nag or CloudFormation's own rules object. */
+export function synthesize(context: Record<string, unknown>): Promise<Synthesized> {
+  const key = JSON.stringify(context);
+  const found = known.get(key) ?? synthesizeAnew(context);
+  known.set(key, found);
+  return found;
+}
+
+export async function synthesizeAnew(context: Record<string, unknown>): Promise<Synthesized> {
   const outdir = await mkdtemp(path.join(tmpdir(), 'etcd-nanny-synth-'));
   try {
     const app = buildApp({ context: { ...context, 'aws:cdk:bundling-stacks': [] }, outdir });

@@ -1,0 +1,144 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type * as z from 'zod';
+import { envSchema as api } from '../../../lambdas/api/env.ts';
+import { envSchema as create } from '../../../lambdas/create/env.ts';
+import { envSchema as remove } from '../../../lambdas/delete/env.ts';
+import { envSchema as join } from '../../../lambdas/join/env.ts';
+import { envSchema as sweep } from '../../../lambdas/sweep/env.ts';
+import { flat, type Json, localContext, type Resource, type Synthesized, synthesize } from '../synth.ts';
+
+const schemas: Record<string, z.ZodObject> = {
+  ApiFunction: api,
+  CellC1JoinFunction: join,
+  CellC1CreateFunction: create,
+  CellC1DeleteFunction: remove,
+  CellC1SweepFunction: sweep,
+};
+
+let app: Synthesized;
+beforeAll(async () => {
+  app = await synthesize(localContext);
+});
+
+const functionOf = (name: string): Resource =>
+  app.of('AWS::Lambda::Function').find(({ logicalId }) => logicalId.startsWith(name)) as Resource;
+const byType = (type: string, test: (properties: Json) => boolean) =>
+  app.of(type).filter(({ Properties }) => test(Properties));
+
+describe('functions', () => {
+  it('are all built alike: arm64, Node 24, ESM entry, own log group with retention', () => {
+    const functions = app.of('AWS::Lambda::Function');
+    expect(functions).toHaveLength(5);
+    for (const { Properties } of functions) {
+      expect(Properties).toMatchObject({
+        Architectures: ['arm64'],
+        Runtime: 'nodejs24.x',
+        Handler: 'index.handler',
+        LoggingConfig: { LogFormat: 'JSON', LogGroup: expect.anything() },
+      });
+    }
+    for (const { Properties } of app.of('AWS::Logs::LogGroup')) expect(Properties.RetentionInDays).toBe(30);
+  });
+
+  it.each(Object.keys(schemas))('%s gets exactly the environment that its schema wants', (name) => {
+    const { NODE_OPTIONS, ...own } = flat(functionOf(name).Properties.Environment.Variables);
+    expect(NODE_OPTIONS).toBe('--enable-source-maps');
+    const schema = schemas[name] as z.ZodObject;
+    expect(Object.keys(own).sort()).toEqual(Object.keys(schema.shape).sort());
+    const text = JSON.stringify(own).replace(/<CellC1Queues(\w+?)[0-9A-F]{8}>/g, 'https://sqs.local/$1');
+    expect(schema.safeParse(JSON.parse(text)).error).toBeUndefined();
+  });
+
+  it('that call nannies live in the VPC; api and join do not need to', () => {
+    const inVpc = Object.keys(schemas).filter((name) => functionOf(name).Properties.VpcConfig);
+    expect(inVpc).toEqual(['CellC1CreateFunction', 'CellC1DeleteFunction', 'CellC1SweepFunction']);
+  });
+
+  it('offer the versions that the deployment was told of', () => {
+    const { ETCD_VERSIONS } = functionOf('ApiFunction').Properties.Environment.Variables;
+    expect(JSON.parse(ETCD_VERSIONS)).toEqual({ default: '3.6.16', offered: ['3.5.35', '3.6.16'] });
+  });
+});
+
+describe('queues', () => {
+  it('hide a message longer than its function may run, and end in a dead-letter queue', () => {
+    const queues = byType('AWS::SQS::Queue', (queue) => queue.RedrivePolicy);
+    expect(queues).toHaveLength(3);
+    for (const { Properties } of queues) {
+      expect(Properties.VisibilityTimeout).toBeGreaterThan(
+        functionOf('CellC1CreateFunction').Properties.Timeout,
+      );
+      expect(Properties.RedrivePolicy.maxReceiveCount).toBe(5);
+    }
+  });
+
+  it('refuse plain HTTP, all six of them', () => {
+    const policies = app
+      .of('AWS::SQS::QueuePolicy')
+      .map(({ Properties }) => flat(Properties.PolicyDocument.Statement));
+    expect(policies).toHaveLength(6);
+    for (const statements of policies)
+      expect(statements).toContainEqual(
+        expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      );
+  });
+
+  it('are read with partial batch failures: one bad message never repeats the others', () => {
+    const sources = app.of('AWS::Lambda::EventSourceMapping');
+    expect(sources).toHaveLength(3);
+    for (const { Properties } of sources)
+      expect(Properties.FunctionResponseTypes).toEqual(['ReportBatchItemFailures']);
+  });
+});
+
+describe('triggers', () => {
+  it('wake the sweep each minute, and at every change of a task in our own cluster', () => {
+    const [schedule] = byType('AWS::Events::Rule', (rule) => rule.ScheduleExpression);
+    expect(schedule?.Properties.ScheduleExpression).toBe('rate(1 minute)');
+    const [tasks] = byType('AWS::Events::Rule', (rule) => rule.EventPattern);
+    expect(flat(tasks?.Properties.EventPattern)).toEqual({
+      source: ['aws.ecs'],
+      'detail-type': ['ECS Task State Change'],
+      detail: { clusterArn: [expect.stringMatching(/^<Cluster/)] },
+    });
+    expect(flat(tasks?.Properties.Targets[0].Arn)).toMatch(/^<CellC1QueuesSweep/);
+  });
+});
+
+describe('APIs', () => {
+  it('let in signed calls only', () => {
+    const routes = app.of('AWS::ApiGatewayV2::Route').map(({ Properties }) => Properties);
+    expect(routes.map((route) => [route.RouteKey, route.AuthorizationType])).toEqual([
+      ['ANY /v1/{proxy+}', 'AWS_IAM'],
+    ]);
+    const methods = app.of('AWS::ApiGateway::Method').map(({ Properties }) => Properties);
+    expect(methods.map((method) => [method.HttpMethod, method.AuthorizationType])).toEqual(
+      Array.from({ length: 3 }, () => ['POST', 'AWS_IAM']),
+    );
+    expect(
+      app
+        .of('AWS::ApiGateway::Resource')
+        .map(({ Properties }) => Properties.PathPart)
+        .sort(),
+    ).toEqual(['join', 'renew', 'report']);
+  });
+
+  it('keep the join API private: only this account, only through the endpoint of the cell', () => {
+    const [api] = app.of('AWS::ApiGateway::RestApi');
+    expect(api?.Properties.EndpointConfiguration.Types).toEqual(['PRIVATE']);
+    const endpoint = expect.stringMatching(/^<EndpointsExecuteApi/);
+    const statements = flat(api?.Properties.Policy.Statement);
+    expect(statements).toEqual([
+      expect.objectContaining({
+        Effect: 'Allow',
+        Principal: { AWS: expect.stringMatching(/:root$/) },
+        Condition: { StringEquals: { 'aws:SourceVpce': endpoint } },
+      }),
+      expect.objectContaining({
+        Effect: 'Deny',
+        Principal: { AWS: '*' },
+        Condition: { StringNotEquals: { 'aws:SourceVpce': endpoint } },
+      }),
+    ]);
+  });
+});

@@ -1,0 +1,185 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { flat, type Json, localContext, type Synthesized, synthesize } from '../synth.ts';
+
+let app: Synthesized;
+beforeAll(async () => {
+  app = await synthesize(localContext);
+});
+
+/** All statements of the policies on a role, by the start of the role's logical id. */
+function statementsOf(role: string): Json[] {
+  const found = app
+    .of('AWS::IAM::Policy')
+    .filter(({ Properties }) => Properties.Roles[0].Ref.startsWith(role));
+  expect(found).toHaveLength(1);
+  return flat(found[0]?.Properties.PolicyDocument.Statement);
+}
+const list = (value: string | string[]) => (Array.isArray(value) ? value : [value]);
+const rights = (role: string) =>
+  statementsOf(role)
+    .flatMap((statement) => list(statement.Action))
+    .sort();
+
+const logs = ['logs:CreateLogStream', 'logs:PutLogEvents'];
+const network = [
+  'ec2:AssignPrivateIpAddresses',
+  'ec2:CreateNetworkInterface',
+  'ec2:DeleteNetworkInterface',
+  'ec2:DescribeNetworkInterfaces',
+  'ec2:DescribeSubnets',
+  'ec2:UnassignPrivateIpAddresses',
+];
+/** What Lambda's queue poller does in the name of the function. */
+const poll = [
+  'sqs:ChangeMessageVisibility',
+  'sqs:DeleteMessage',
+  'sqs:GetQueueAttributes',
+  'sqs:GetQueueUrl',
+  'sqs:ReceiveMessage',
+];
+const dns = ['route53:ChangeResourceRecordSets', 'route53:GetHostedZone', 'route53:ListHostedZonesByName'];
+
+const allowed: Record<string, string[]> = {
+  ApiRole: [
+    ...logs,
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'dynamodb:Query',
+    'dynamodb:Query',
+    'kms:Decrypt',
+    'sqs:SendMessage',
+  ],
+  CellC1JoinRole: [
+    ...logs,
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'ecs:DescribeTasks',
+    'kms:Decrypt',
+    'sqs:SendMessage',
+  ],
+  CellC1CreateRole: [
+    ...logs,
+    ...network,
+    ...poll,
+    ...dns,
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'ecs:DescribeTasks',
+    'ecs:ListTasks',
+    'ecs:RunTask',
+    'ecs:StopTask',
+    'ecs:TagResource',
+    'iam:PassRole',
+    'iam:PassRole',
+    'kms:Decrypt',
+    'kms:Encrypt',
+    'servicediscovery:CreateService',
+    'servicediscovery:RegisterInstance',
+    'sqs:SendMessage',
+  ],
+  CellC1DeleteRole: [
+    ...logs,
+    ...network,
+    ...poll,
+    ...dns,
+    'dynamodb:DeleteItem',
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'dynamodb:Query',
+    'ecs:DescribeTasks',
+    'ecs:ListTasks',
+    'ecs:StopTask',
+    'servicediscovery:DeleteService',
+    'servicediscovery:DeregisterInstance',
+    'servicediscovery:ListInstances',
+    'sqs:SendMessage',
+  ],
+  CellC1SweepRole: [
+    ...logs,
+    ...network,
+    ...poll,
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'dynamodb:Query',
+    'ecs:DescribeTasks',
+    'kms:Decrypt',
+    'sqs:SendMessage',
+  ],
+  RolesTask: ['execute-api:Invoke'],
+};
+
+describe('least privilege', () => {
+  it.each(Object.keys(allowed))('%s may do this and nothing else', (role) => {
+    expect(rights(role)).toEqual(allowed[role]?.sort());
+  });
+
+  it('names every right by a Sid of its own, so that each can be taken away alone', () => {
+    for (const role of Object.keys(allowed)) {
+      const own = statementsOf(role).filter(
+        (statement) => !list(statement.Action).includes('sqs:ReceiveMessage'),
+      );
+      const sids = own.map((statement) => statement.Sid);
+      expect(sids).not.toContain(undefined);
+      expect(new Set(sids).size).toBe(sids.length);
+    }
+  });
+
+  it('has no wildcard in any action', () => {
+    for (const { Properties } of app.of('AWS::IAM::Policy'))
+      for (const statement of Properties.PolicyDocument.Statement)
+        for (const action of list(statement.Action)) expect(action).not.toContain('*');
+  });
+
+  /** Rights that AWS cannot bind to anything: reading addresses and zones, and Lambda's own network interfaces. */
+  const unbound = ['NetworkInterfaces', 'ListAddresses', 'FindZone'];
+  it('binds every right on all resources by a condition', () => {
+    for (const role of Object.keys(allowed))
+      for (const statement of statementsOf(role))
+        if (list(statement.Resource).some((resource) => resource === '*' || resource.endsWith(':task/*')))
+          expect([statement.Sid, statement.Condition ?? unbound.includes(statement.Sid)]).not.toEqual([
+            statement.Sid,
+            false,
+          ]);
+  });
+
+  it('lets nobody but join and the credentials route open CA keys', () => {
+    const purposes = (role: string) =>
+      statementsOf(role).find((statement) => statement.Action === 'kms:Decrypt')?.Condition.StringEquals[
+        'kms:EncryptionContext:purpose'
+      ];
+    expect(purposes('ApiRole')).toBe('ca');
+    expect(purposes('CellC1JoinRole')).toBe('ca');
+    expect(purposes('CellC1CreateRole')).toBe('control-plane');
+    expect(purposes('CellC1SweepRole')).toBe('control-plane');
+  });
+
+  it('runs tasks of this cell in its cluster only, and passes three roles to ECS only', () => {
+    const statements = statementsOf('CellC1CreateRole');
+    const bySid = (sid: string) => statements.find((statement) => statement.Sid === sid);
+    expect(bySid('RunTasks').Condition).toEqual({
+      ArnEquals: { 'ecs:cluster': expect.stringMatching(/^<Cluster/) },
+    });
+    expect(bySid('RunTasks').Resource).toEqual([
+      expect.stringMatching(/:task-definition\/\w*EbsTask\w*:\*$/),
+      expect.stringMatching(/:task-definition\/\w*EphemeralTask\w*:\*$/),
+    ]);
+    expect(bySid('TagNewTasks').Condition).toEqual({ StringEquals: { 'ecs:CreateAction': 'RunTask' } });
+    expect(bySid('PassTaskRoles')).toMatchObject({
+      Resource: [expect.stringMatching(/^<RolesExecution/), expect.stringMatching(/^<RolesTask/)],
+      Condition: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
+    });
+    expect(bySid('PassInfrastructureRole')).toMatchObject({
+      Resource: expect.stringMatching(/^<RolesInfrastructure/),
+      Condition: { StringEquals: { 'iam:PassedToService': 'ecs.amazonaws.com' } },
+    });
+  });
+
+  it('lets a task call the three join routes and nothing else', () => {
+    const [statement] = statementsOf('RolesTask');
+    expect(statement.Resource.map((arn: string) => arn.split('>/').at(-1))).toEqual([
+      'v1/POST/join',
+      'v1/POST/renew',
+      'v1/POST/report',
+    ]);
+  });
+});
