@@ -1,0 +1,103 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { problemsOf, World } from '../../fakes/sim/world.ts';
+
+const csrs = { peer: 'csr', server: 'csr', admin: 'csr', client: 'csr' };
+let world: World;
+
+beforeEach(async () => {
+  world = new World();
+  await world.createTenant('acme');
+  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await world.settle(90);
+});
+
+const first = () => world.ecs.alive('acme')[0]!;
+const record = async () => (await world.store.get('acme'))!;
+const seen = async () => {
+  const member = (await record()).members[first().memberName]!;
+  return 'seen' in member ? member.seen : undefined;
+};
+
+describe('report', () => {
+  test('that changes nothing writes nothing and sends nothing', async () => {
+    const before = (await record()).recordVersion;
+    const sent = world.messagesSent;
+    expect(await world.members.report(first().memberName)).toEqual({ leave: false });
+    expect((await record()).recordVersion).toBe(before);
+    expect(world.messagesSent).toBe(sent);
+  });
+
+  test('of a sick etcd is written and looked at', async () => {
+    const sent = world.messagesSent;
+    world.members.setState(first().memberName, 'backing-off');
+    await world.members.report(first().memberName);
+    expect(await seen()).toMatchObject({ healthy: false, problem: 'etcd is backing-off' });
+    expect(world.messagesSent).toBe(sent + 1);
+    await world.settle(1);
+    expect((await record()).status.phase).toBe('degraded');
+    world.members.setState(first().memberName, 'ready');
+    await world.members.report(first().memberName);
+    await world.settle(1);
+    expect((await record()).status.phase).toBe('available');
+  });
+
+  test('about a member that its peers cannot reach is looked at though the reporter is well', async () => {
+    const [a, b] = world.ecs.alive('acme');
+    world.members.cut.add(b!.taskArn);
+    const sent = world.messagesSent;
+    await world.members.report(a!.memberName);
+    expect(world.messagesSent).toBe(sent + 1);
+    await world.settle(1);
+    const tenant = await record();
+    expect(tenant.status.phase).toBe('degraded');
+    expect(tenant.status.conditions.find(({ type }) => type === 'AllMembersHealthy')?.message).toContain(
+      b!.memberName,
+    );
+  });
+
+  test('of one member in the name of another is refused', async () => {
+    const [a, b] = world.ecs.alive('acme');
+    const status = await world.members.status({ tenant: await record(), ip: b!.ip });
+    const answer = await world.callJoin(
+      'report',
+      { tenantId: 'acme', memberName: a!.memberName, status },
+      { session: a!.taskArn.split('/').at(-1)!, sourceIp: a!.ip },
+    );
+    expect(answer).toMatchObject({ status: 403, body: { code: 'not-this-task' } });
+  });
+
+  test('tells a member that is not on record to leave', async () => {
+    const task = first();
+    const status = await world.members.status({ tenant: await record(), ip: task.ip });
+    const tenant = await record();
+    const { [task.memberName]: _gone, ...members } = tenant.members;
+    await world.store.save(
+      { ...tenant, members, recordVersion: tenant.recordVersion + 1 },
+      tenant.recordVersion,
+    );
+    const answer = await world.callJoin(
+      'report',
+      { tenantId: 'acme', memberName: task.memberName, status },
+      { session: task.taskArn.split('/').at(-1)!, sourceIp: task.ip },
+    );
+    expect(answer.body).toMatchObject({ leave: true });
+  });
+});
+
+describe('renew', () => {
+  const renew = (over: { session?: string; memberName?: string } = {}) =>
+    world.callJoin(
+      'renew',
+      { tenantId: 'acme', memberName: over.memberName ?? first().memberName, csrs },
+      { session: over.session ?? first().taskArn.split('/').at(-1)!, sourceIp: first().ip },
+    );
+
+  test('signs new leaves for a member', async () => {
+    expect(await renew()).toMatchObject({ status: 200, body: { peer: 'leaf', caBundle: 'CA of acme' } });
+  });
+
+  test('refuses other tasks and members that are not on record', async () => {
+    expect(await renew({ session: 'other' })).toMatchObject({ status: 403 });
+    expect(await renew({ memberName: 'mnobody00' })).toMatchObject({ status: 403 });
+  });
+});
