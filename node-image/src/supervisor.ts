@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Log } from '../../lambdas/core/ports.ts';
 import type { EtcdState, NannyStatus } from '../../lambdas/core/wire/admin.ts';
-import { judgeExit } from './exit-reason.ts';
+import { type EtcdExit, type ExitVerdict, judgeExit, LastLines } from './exit-reason.ts';
 import { mergeEtcdLine, sentence } from './log.ts';
 import { backOffMs, type Timing } from './timing.ts';
 
@@ -33,7 +33,6 @@ const startingPollMs = 100;
 const readyPollMs = 1_000;
 /** A run this long after readiness counts as a good one: the next restart is immediate again. */
 const goodRunMs = 10_000;
-const keptLines = 60;
 
 /** Keeps one etcd process running on one disk. States as in lambdas/core/wire/admin.ts. */
 export class EtcdSupervisor {
@@ -88,7 +87,7 @@ export class EtcdSupervisor {
     while (!this.#stopping.signal.aborted) {
       const run = await this.#once();
       if (this.#stopping.signal.aborted) break;
-      const verdict = judgeExit(run);
+      const verdict = this.#judge(run);
       unexplained = verdict.kind === 'unexplained' ? unexplained + 1 : 0;
       failures = run.goodRun ? 0 : failures + 1;
       this.#lastExit = {
@@ -115,9 +114,17 @@ export class EtcdSupervisor {
     this.#set('stopped');
   }
 
+  #judge(run: EtcdExit): ExitVerdict {
+    // Started on an emptied disk, etcd would be a newcomer that votes under an old member's id (S3).
+    if (this.#dataSeen && !run.hasData && run.code !== 0) {
+      return { kind: 'corrupt', reason: 'the data directory has been emptied while etcd ran' };
+    }
+    return judgeExit(run);
+  }
+
   async #once() {
     const { program, environment, timing, log } = this.#options;
-    const lastLines: string[] = [];
+    const lastLines = new LastLines();
     const child = spawn(program, this.#options.arguments, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: environment as NodeJS.ProcessEnv,
@@ -128,14 +135,14 @@ export class EtcdSupervisor {
     log.info('etcd started', { pid: child.pid, program, start: this.#starts });
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {
-        if (lastLines.push(line) > keptLines) lastLines.shift();
+        lastLines.add(line);
         this.#options.writeLog(mergeEtcdLine(line));
       });
     }
     const exited = new AbortController();
     const exit = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
       child.on('error', (error) => {
-        lastLines.push(error.message);
+        lastLines.add(error.message);
         if (child.pid === undefined) resolve({ code: 127, signal: null });
       });
       // 'close', not 'exit': the last lines say why it ended.
@@ -147,7 +154,7 @@ export class EtcdSupervisor {
     this.#child = undefined;
     const wasReady = readySince !== undefined;
     const goodRun = wasReady && timing.now().getTime() - readySince >= goodRunMs;
-    return { code, signal, lastLines, wasReady, goodRun, hasData: this.#options.hasData() };
+    return { code, signal, lastLines: lastLines.lines, wasReady, goodRun, hasData: this.#options.hasData() };
   }
 
   /** Until etcd has exited; returns when it first became ready in this run. */
