@@ -16,10 +16,11 @@ export interface Downloaded {
 
 /** Streams `url` to `target`. @throws SourceFailure */
 export async function download(
-  url: string,
+  address: string,
   target: string,
   context: Pick<SourceContext, 'machine' | 'progress'>,
 ): Promise<Downloaded> {
+  const { url, headers } = withoutCredentials(address);
   const abort = new AbortController();
   let timer = setTimeout(() => abort.abort(), silenceMs);
   const heard = () => {
@@ -27,7 +28,7 @@ export async function download(
     timer = setTimeout(() => abort.abort(), silenceMs);
   };
   try {
-    const response = await context.machine.fetch(url, { signal: abort.signal, redirect: 'follow' });
+    const response = await context.machine.fetch(url, { headers, signal: abort.signal, redirect: 'follow' });
     if (!response.ok || response.body === null) {
       await response.body?.cancel();
       throw new SourceFailure(`${url} answered ${response.status}`);
@@ -56,10 +57,24 @@ export async function download(
     if (error instanceof SourceFailure) throw error;
     throw new SourceFailure(
       `${url} cannot be fetched: ${abort.signal.aborted ? `no answer for ${silenceMs / 1000} s` : reasonOf(error)}`,
+      'behind a proxy, set HTTPS_PROXY, HTTP_PROXY and NODE_USE_ENV_PROXY=1',
     );
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** fetch refuses `http://user:password@host`, as apt's configuration may have it; and no message may show it. */
+export function withoutCredentials(address: string): { url: string; headers: Record<string, string> } {
+  const url = new URL(address);
+  const { username, password } = url;
+  if (username === '') return { url: address, headers: {} };
+  url.username = '';
+  url.password = '';
+  const token = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString(
+    'base64',
+  );
+  return { url: url.href, headers: { authorization: `Basic ${token}` } };
 }
 
 /** Undici hides the reason ("fetch failed") in the cause. */

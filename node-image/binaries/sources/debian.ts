@@ -5,7 +5,7 @@ import { type AptArchive, readAptArchives } from '../apt/config.ts';
 import { type DebianPackage, etcdPackages, fetchEtcdPackages, upstreamVersion } from '../apt/packages.ts';
 import { fetchSuiteRelease } from '../apt/release.ts';
 import { isFile } from '../cache.ts';
-import { download, reasonOf } from '../download.ts';
+import { download, reasonOf, withoutCredentials } from '../download.ts';
 import { binaries, type Source, type SourceContext, SourceFailure } from '../source.ts';
 import { knownVersion } from '../versions.ts';
 
@@ -26,8 +26,10 @@ export const debianSource: Source = {
     const suite = knownVersion(version)?.debianSuites.find((name) => suites.includes(name));
     if (suite === undefined) throw new SourceFailure('no suite is known to carry it');
     await context.once(`suite ${suite}`, async () => {
+      const { url, headers } = withoutCredentials(`${archive.uri}/dists/${suite}/InRelease`);
       const response = await context.machine
-        .fetch(`${archive.uri}/dists/${suite}/InRelease`, {
+        .fetch(url, {
+          headers,
           method: 'HEAD',
           signal: AbortSignal.timeout(8_000),
         })
@@ -113,7 +115,8 @@ async function findPackages(context: SourceContext): Promise<Findings> {
         findings.seen.push(suite);
       } catch (error) {
         if (!(error instanceof SourceFailure)) throw error;
-        findings.problems.push(`${suite}: ${error.message}`);
+        const advice = error.advice === undefined ? '' : ` (${error.advice})`;
+        findings.problems.push(`${suite}: ${error.message}${advice}`);
       }
     }
   } finally {

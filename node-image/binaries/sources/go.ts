@@ -25,7 +25,9 @@ export const goSource: Source = {
   },
   async obtain(version, stage, context) {
     const go = await prepare(version, context);
-    context.progress(`building etcd ${version} with ${await goVersion(go, context)}: a minute or two`);
+    context.progress(
+      `building etcd ${version} with ${await goVersion(go, context)}: 1 to 5 minutes the first time`,
+    );
     const out = join(stage, 'built');
     await mkdir(out);
     const stop = reportEvery(context.progress);
@@ -73,8 +75,10 @@ function goVersion(go: string, { machine, once }: SourceContext): Promise<string
 }
 
 function failure(result: ExecResult): SourceFailure {
-  const lines = result.stderr.split('\n').filter((line) => line.trim() !== '' && !isNoise(line));
-  const reason = lines.slice(-3).join(' / ') || `exit ${result.code}`;
+  const said = result.stderr.split('\n').filter((line) => line.trim() !== '' && !isNoise(line));
+  const lines = [...new Set(said.map((line) => line.replace(/^go: /, '').trim()))];
+  const more = lines.length > 2 ? ` (and ${lines.length - 2} lines more)` : '';
+  const reason = `${lines.slice(0, 2).join(' / ') || `exit ${result.code}`}${more}`;
   const tooOld = /requires go >= (\S+)/.exec(result.stderr)?.[1];
   return new SourceFailure(
     `go said: ${reason}`,
@@ -95,8 +99,10 @@ function reportEvery(progress: (line: string) => void): { (): void; line: (line:
   let compiled = 0;
   const timer = setInterval(() => {
     const seconds = Math.round((Date.now() - startedAt) / 1000);
-    progress(`go build: ${seconds} s, ${downloaded} modules fetched, ${compiled} packages compiled`);
-  }, 5_000);
+    progress(
+      `go build: ${seconds} s, ${downloaded} modules fetched, ${compiled} packages compiled (some 600 in all)`,
+    );
+  }, 10_000);
   return Object.assign(() => clearInterval(timer), {
     line: (line: string) => {
       if (line.startsWith('go: downloading ')) downloaded += 1;

@@ -74,7 +74,7 @@ function reachable({ machine, once, progress }: SourceContext): Promise<void> {
     } catch (error) {
       throw new SourceFailure(
         `${new URL(releases).host} cannot be reached: ${reasonOf(error)}`,
-        'behind a proxy, set HTTPS_PROXY and NODE_USE_ENV_PROXY=1',
+        'behind a proxy, set HTTPS_PROXY, HTTP_PROXY and NODE_USE_ENV_PROXY=1',
       );
     } finally {
       clearTimeout(slow);

@@ -133,6 +133,15 @@ test.each([
   await expect(resolveEtcd('3.5.30', await setup(more))).rejects.toThrow(reason);
 });
 
+test('a password in the address of the mirror is sent, not shown', async () => {
+  const sources = `deb ${mirror.replace('//', '//me:secret@')} bookworm main\n`;
+  const options = await setup({ sources });
+  expect((await resolveEtcd('3.5.30', options)).source).toBe('debian');
+  const error = String(await resolveEtcd('3.6.16', options).catch((thrown: unknown) => thrown));
+  expect(error).toContain('answered 404');
+  expect(error + options.lines.join('\n')).not.toContain('secret');
+});
+
 test('two runs at once do not disturb each other', async () => {
   const options = await setup({});
   await Promise.all([resolveEtcd('3.5.30', options), resolveEtcd('3.5.16', options)]);
