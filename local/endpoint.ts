@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { callJson, renderJsonError } from './aws/json-protocol.ts';
@@ -70,13 +71,13 @@ export class Endpoint {
     this.#open = true;
   }
 
-  /** Loopback only. @throws Error with code EADDRINUSE */
-  listen(port: number): Promise<void> {
+  /** Loopback only; gives the port, which matters with 0. @throws Error with code EADDRINUSE */
+  listen(port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(port, '127.0.0.1', () => {
         this.#server.off('error', reject);
-        resolve();
+        resolve((this.#server.address() as AddressInfo).port);
       });
     });
   }
@@ -137,7 +138,7 @@ export class Endpoint {
         body: headers['content-encoding'] === 'gzip' && body ? gunzipSync(body) : (body ?? Buffer.alloc(0)),
         stream: streams ? incoming : undefined,
       };
-      if (claim.service !== service.name) {
+      if (claim.service !== service.name && service !== unknownService) {
         throw new AwsError(
           'InvalidSignatureException',
           `Credential should be scoped to correct service: '${service.name}'.`,
