@@ -70,6 +70,7 @@ export function renderEtcdArguments(input: EtcdFlagsInput): string[] {
     '--max-request-bytes=1572864',
     '--pre-vote=true',
     '--strict-reconfig-check=true',
+    '--enable-grpc-gateway=true',
     '--logger=zap',
     '--log-outputs=stderr',
     '--log-level=info',
