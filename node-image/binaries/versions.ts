@@ -116,7 +116,10 @@ export function gateFor(from: string, to: string, all: EtcdVersions = etcdVersio
   if (target === undefined) return { allowed: false, reason: `etcd ${to} is not a version we know` };
   if (target.state === 'refused')
     return { allowed: false, reason: `etcd ${to} is refused: ${target.reason}` };
-  if (minorOf(from) === minorOf(to)) return { allowed: true };
+  if (minorOf(from) === minorOf(to)) {
+    if (target.state === 'supported' || compareVersions(to, from) >= 0) return { allowed: true };
+    return { allowed: false, reason: `etcd ${to} is older and deprecated: ${target.reason}` };
+  }
   if (compareVersions(to, from) < 0) {
     return {
       allowed: false,

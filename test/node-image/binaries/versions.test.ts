@@ -57,8 +57,8 @@ describe('the list of versions', () => {
 test('the best version comes first, refused ones never, deprecated ones last', () => {
   const all = preferredVersions();
   expect(all[0]).toBe(etcdVersions.default);
-  expect(all.at(-1)).toBe('3.5.30');
-  expect(all).not.toContain('3.5.16');
+  expect(all.slice(-2)).toEqual(['3.5.30', '3.5.16']);
+  expect(all).not.toContain('3.4.23');
   expect(preferredVersions(['3.5'])[0]).toBe('3.5.35');
   expect(preferredVersions(['3.7', '3.5']).map(minorOf).slice(0, 3)).toEqual(['3.7', '3.7', '3.5']);
 });
@@ -79,7 +79,8 @@ describe('an upgrade', () => {
     ['3.6.8', '3.7.3', /3\.6\.11/, '3.6.16'],
     ['3.5.35', '3.7.3', /one minor at a time/, '3.6.16'],
     ['3.6.16', '3.5.35', /downgrade/, undefined],
-    ['3.5.35', '3.5.16', /refused/, undefined],
+    ['3.5.35', '3.5.16', /older and deprecated/, undefined],
+    ['3.5.35', '3.4.23', /refused/, undefined],
     ['3.6.16', '3.6.99', /not a version we know/, undefined],
     ['3.7.3', '3.9.0', /not a version we know/, undefined],
   ])('%s to %s is refused and says what comes first', (from, to, reason, first) => {
