@@ -1,0 +1,118 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { sweepDue } from '../../../lambdas/sweep/sweep.ts';
+import { FakeDispatcher } from '../../fakes/fake-dispatcher.ts';
+import { problemsOf, simCell, World } from '../../fakes/sim/world.ts';
+
+let world: World;
+
+beforeEach(async () => {
+  world = new World();
+  await world.createTenant('acme');
+  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await world.settle(90);
+});
+
+const record = async () => (await world.store.get('acme'))!;
+const condition = async (type: string) =>
+  (await record()).status.conditions.find((entry) => entry.type === type);
+const events = async () => (await world.store.listEvents('acme', { limit: 100 })).items;
+const member = (index: number) => world.ecs.alive('acme')[index]!;
+
+describe('sweep', () => {
+  test('of a healthy tenant moves nothing but the time of the next look', async () => {
+    const before = await record();
+    const told = (await events()).length;
+    await world.look('acme', 'sweep');
+    const { recordVersion: _a, nextCheckAt: _b, ...was } = before;
+    const { recordVersion: _c, nextCheckAt, ...is } = await record();
+    expect(is).toEqual(was);
+    expect(Date.parse(nextCheckAt)).toBeGreaterThan(world.clock.now().getTime());
+    expect((await events()).length).toBe(told);
+  });
+
+  test('calls a member lost when its task has stopped, and tells it once', async () => {
+    const lost = member(0);
+    world.ecs.end(lost, 'Host EC2 terminated');
+    await world.settle(200);
+    const tenant = await record();
+    expect(tenant.status).toMatchObject({ phase: 'degraded' });
+    expect((await condition('AllMembersHealthy'))?.message).toContain('Host EC2 terminated');
+    expect(await condition('Ready')).toMatchObject({ status: 'True' });
+    expect(await condition('QuorumSafe')).toMatchObject({ status: 'False' });
+    const told = (await events()).filter((event) => event.message.startsWith('AllMembersHealthy is False'));
+    expect(told).toHaveLength(1);
+    // No repairs yet: every member stays on record.
+    expect(Object.keys(tenant.members)).toContain(lost.memberName);
+  });
+
+  test('believes one source only when a second agrees', async () => {
+    const [a, b, c] = [member(0), member(1), member(2)];
+    const status = world.members.status.bind(world.members);
+    world.members.status = async (target) => {
+      if (target.ip === a.ip) throw new Error('timeout');
+      return status(target);
+    };
+    await world.look('acme', 'sweep');
+    expect(await condition('AllMembersHealthy')).toMatchObject({
+      status: 'Unknown',
+      reason: 'MembersUnconfirmed',
+    });
+    expect((await record()).status.phase).toBe('available');
+    world.members.cut.add(a.taskArn);
+    await world.look('acme', 'sweep');
+    expect((await record()).status.phase).toBe('degraded');
+    expect((await condition('AllMembersHealthy'))?.message).toContain(a.memberName);
+    expect([b, c].every((task) => task.lastStatus === 'RUNNING')).toBe(true);
+  });
+
+  test('says that quorum is lost, and that all is well again', async () => {
+    world.members.setState(member(0).memberName, 'backing-off');
+    world.members.setState(member(1).memberName, 'not-ready');
+    await world.look('acme', 'sweep');
+    expect(await condition('Ready')).toMatchObject({ status: 'False', reason: 'QuorumLost' });
+    for (const index of [0, 1]) world.members.setState(member(index).memberName, 'ready');
+    await world.look('acme', 'sweep');
+    expect((await record()).status.phase).toBe('available');
+    expect(await condition('Ready')).toMatchObject({ status: 'True' });
+  });
+
+  test('tells split brain with the number of its rule', async () => {
+    const status = world.members.status.bind(world.members);
+    const liar = member(0).ip;
+    world.members.status = async (target) => {
+      const seen = await status(target);
+      return target.ip === liar ? { ...seen, self: { ...seen.self!, clusterId: 'bad' } } : seen;
+    };
+    await world.look('acme', 'sweep');
+    expect(await condition('ClusterIdConsistent')).toMatchObject({ status: 'False', reason: 'SplitBrain' });
+    expect((await events()).find((event) => event.rule === 'S9')).toBeDefined();
+    expect((await record()).status.phase).toBe('degraded');
+  });
+
+  test('sends a tenant that is another function’s duty on to it', async () => {
+    await world.createTenant('other');
+    expect(await world.look('other', 'sweep')).toBe('forwarded');
+    expect(await world.look('nobody', 'sweep')).toBe('gone');
+  });
+
+  test('of the due index looks only at tenants of its cell whose time has come', async () => {
+    const dispatcher = new FakeDispatcher();
+    const due = (cell: string) =>
+      sweepDue({ cell: { ...simCell, id: cell }, store: world.store, clock: world.clock, dispatcher });
+    const tenant = await record();
+    const next = { ...tenant, recordVersion: tenant.recordVersion + 1 };
+    await world.store.save({ ...next, nextCheckAt: world.clock.now().toISOString() }, tenant.recordVersion);
+    expect(await due('cell-2')).toBe(0);
+    expect(await due('cell-1')).toBe(1);
+    expect(dispatcher.sent).toEqual([{ tenantId: 'acme', duty: 'sweep', delaySeconds: 0 }]);
+    await world.look('acme', 'sweep');
+    expect(await due('cell-1')).toBe(0);
+  });
+
+  test('brings a create that everybody forgot back to life', async () => {
+    const lonely = new World({ messages: { lost: (n) => n <= 6 } });
+    await lonely.createTenant('acme');
+    await lonely.until(async () => (await problemsOf(lonely, 'acme')).length === 0, 900);
+    expect(await problemsOf(lonely, 'acme')).toEqual([]);
+  });
+});
