@@ -4,6 +4,7 @@ import type * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { sizeClasses } from '../../lambdas/core/model/spec.ts';
 import { acknowledge } from '../acknowledge.ts';
+import { healthCheckScript } from '../health-check.ts';
 import { ports } from '../ports.ts';
 import type { TaskRoles } from './task-roles.ts';
 
@@ -23,15 +24,6 @@ export interface MemberTaskProps {
   readonly roles: TaskRoles;
   readonly joinUrl: string;
 }
-
-/** Whether the nanny listens. ECS only reports the answer (healthStatus); the control plane decides what to do. */
-const healthCheckScript = [
-  "const addresses=Object.values(require('os').networkInterfaces()).flat().filter(i=>!i.internal&&i.family==='IPv4');",
-  "const connect=a=>new Promise((ok,no)=>require('net').connect(" +
-    ports.admin +
-    ',a.address).on("connect",ok).on("error",no));',
-  'Promise.any(addresses.map(connect)).then(()=>process.exit(0),()=>process.exit(1))',
-].join('');
 
 /** Task definition of a member. Size, disk and identity come with each RunTask, so one per kind of disk is enough. */
 export class MemberTask extends Construct {
@@ -73,7 +65,8 @@ export class MemberTask extends Construct {
       // Time to hand leadership over and stop etcd cleanly. Fargate's maximum.
       stopTimeout: Duration.seconds(120),
       healthCheck: {
-        command: ['CMD', 'node', '-e', healthCheckScript],
+        // ECS only reports the answer (healthStatus); the control plane decides what to do.
+        command: ['CMD', 'node', '-e', healthCheckScript(ports.admin)],
         interval: Duration.seconds(60),
         timeout: Duration.seconds(10),
         retries: 3,

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Stack } from 'aws-cdk-lib';
+import { IgnoreMode, Stack } from 'aws-cdk-lib';
 import * as ecr from 'aws-cdk-lib/aws-ecr';
 import * as ecrAssets from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import type { Construct } from 'constructs';
+
+const projectRoot = path.resolve(import.meta.dirname, '../..');
 
 const ecrUri =
   /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)(?::([^@]+)|@(sha256:[0-9a-f]{64}))?$/;
@@ -13,13 +16,7 @@ const ecrUri =
  * An ECR reference becomes an imported repository, so that the execution role may pull from it and from no other.
  */
 export function nodeImage(scope: Construct, uri: string | undefined): ecs.ContainerImage {
-  if (uri === undefined)
-    return ecs.ContainerImage.fromDockerImageAsset(
-      new ecrAssets.DockerImageAsset(scope, 'NodeImage', {
-        directory: path.resolve(import.meta.dirname, '../../node-image'),
-        platform: ecrAssets.Platform.LINUX_ARM64,
-      }),
-    );
+  if (uri === undefined) return builtImage(scope);
   const match = ecrUri.exec(uri);
   if (match === null) return ecs.ContainerImage.fromRegistry(uri);
   const [, account, region, repositoryName, tag, digest] = match;
@@ -35,4 +32,20 @@ export function nodeImage(scope: Construct, uri: string | undefined): ecs.Contai
     repositoryName: repositoryName as string,
   });
   return ecs.ContainerImage.fromEcrRepository(repository, digest ?? tag ?? 'latest');
+}
+
+/** Built from the sources in the image's own .dockerignore list: only they decide whether a deploy makes a new image. */
+function builtImage(scope: Construct): ecs.ContainerImage {
+  const file = 'node-image/Dockerfile';
+  const exclude = readFileSync(path.join(projectRoot, `${file}.dockerignore`), 'utf8')
+    .trim()
+    .split('\n');
+  const asset = new ecrAssets.DockerImageAsset(scope, 'NodeImage', {
+    directory: projectRoot,
+    file,
+    exclude,
+    ignoreMode: IgnoreMode.DOCKER,
+    platform: ecrAssets.Platform.LINUX_ARM64,
+  });
+  return ecs.ContainerImage.fromDockerImageAsset(asset);
 }

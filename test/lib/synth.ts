@@ -18,6 +18,8 @@ export interface Resource {
 export interface Synthesized {
   readonly templates: Readonly<Record<string, Json>>;
   readonly report: Json;
+  /** Docker images that a deploy builds. */
+  readonly images: Json[];
   /** Resources of one type over all stacks. */
   of(type: string): Resource[];
 }
@@ -63,8 +65,12 @@ export async function synthesizeAnew(context: Record<string, unknown>): Promise<
     const all = Object.values(templates).flatMap((template: Json) =>
       Object.entries<Json>(template.Resources).map(([logicalId, resource]) => ({ logicalId, ...resource })),
     );
+    const images = readdirSync(outdir)
+      .filter((file) => file.endsWith('.assets.json'))
+      .flatMap((file) => Object.values(read(file).dockerImages ?? {}));
     return {
       templates,
+      images,
       report: read('validation-report.json'),
       of: (type) => all.filter((resource) => resource.Type === type),
     };

@@ -80,4 +80,13 @@ describe('task definitions of members', () => {
       'arn:<AWS::Partition>:ecr:eu-west-1:111122223333:repository/team/nanny',
     ]);
   });
+
+  it('need Docker at deploy only: without nodeImageUri the synth names what is to be built', async () => {
+    const { nodeImageUri: _, ...context } = localContext;
+    const own = await synthesize(context);
+    expect(own.images.map((image) => image.source)).toEqual([
+      { directory: expect.any(String), dockerFile: 'node-image/Dockerfile', platform: 'linux/arm64' },
+    ]);
+    expect(app.images).toEqual([]);
+  });
 });
