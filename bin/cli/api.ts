@@ -1,7 +1,7 @@
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
 import * as z from 'zod';
-import { CliError, exitCodes } from './errors.ts';
+import { CliError, exitCodes, unreachable } from './errors.ts';
 import type { Target } from './target.ts';
 import type { World } from './world.ts';
 
@@ -118,19 +118,6 @@ async function sign(
   // fetch sets the host itself, from the same URL.
   const { host, ...headers } = signed.headers;
   return headers;
-}
-
-function unreachable(url: string, cause: unknown): CliError {
-  const inner = (cause as { cause?: { code?: string } }).cause?.code;
-  const timeout = (cause as Error).name === 'TimeoutError';
-  const why = timeout ? `within ${requestTimeoutMs / 1000} seconds` : '';
-  const hint =
-    /ECONNREFUSED|ENOTFOUND/.test(inner ?? '') || timeout ? '' : ` (${inner ?? (cause as Error).message})`;
-  return new CliError(
-    `Nothing answers at ${url}${why ? ` ${why}` : ''}${hint}; start the local cloud with "npm start", ` +
-      'or point --url or NANNY_URL at a deployment.',
-    { code: 'unreachable', cause },
-  );
 }
 
 async function refusal(response: Response, url: string): Promise<CliError> {

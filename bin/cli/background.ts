@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Background, World } from './world.ts';
 
 interface Message {
-  readonly kind: 'line' | 'ready';
+  readonly kind: 'line' | 'ready' | 'failed';
   readonly text: string;
 }
 
@@ -45,6 +45,7 @@ export async function startBackground(
         child.on('message', (message: Message) => {
           timer.refresh();
           if (message.kind === 'ready') return finish(true);
+          if (message.kind === 'failed') return finish(false, message.text);
           last = message.text;
           onLine(message.text);
         });

@@ -25,3 +25,15 @@ export class UsageError extends CliError {
     super(message, { code: 'wrong-use', exitCode: exitCodes.wrongUse });
   }
 }
+
+/** No answer at all from a deployment. */
+export function unreachable(url: string, cause: unknown): CliError {
+  const { name, message } = cause as Error;
+  const code = (cause as { cause?: { code?: string } }).cause?.code ?? message;
+  const why = name === 'TimeoutError' ? ' in time' : /ECONNREFUSED|ENOTFOUND/.test(code) ? '' : ` (${code})`;
+  return new CliError(
+    `Nothing answers at ${url}${why}; start the local cloud with "npm start", ` +
+      'or point --url or NANNY_URL at a deployment.',
+    { code: 'unreachable', cause },
+  );
+}

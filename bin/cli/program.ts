@@ -36,7 +36,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
         exitCode = (await act(contextOf(world, options), options as never, ...args)) ?? exitCodes.done;
       });
     };
-  program
+  withCommonOptions(program)
     .description(
       'Managed etcd for your own AWS account: a dedicated, highly available etcd cluster per tenant.',
     )
@@ -78,7 +78,7 @@ function tame(command: Command, { output }: World): void {
 const wantsJson = (argv: readonly string[]): boolean =>
   argv.slice(0, argv.indexOf('--') < 0 ? undefined : argv.indexOf('--')).includes('--json');
 
-function explain(error: unknown, argv: readonly string[], { output }: World): number {
+function explain(error: unknown, argv: readonly string[], { output, report }: World): number {
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
   const failure = failureOf(error, argv);
   if (wantsJson(argv)) {
@@ -92,6 +92,7 @@ function explain(error: unknown, argv: readonly string[], { output }: World): nu
     );
   }
   output.err(failure.message);
+  report({ kind: 'failed', text: failure.message });
   return failure.exitCode;
 }
 

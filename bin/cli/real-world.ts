@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemMachine } from '../../node-image/binaries/machine.ts';
 import { resolveEtcd } from '../../node-image/binaries/resolve.ts';
 import { startBackground } from './background.ts';
+import { CliError } from './errors.ts';
 import type { World } from './world.ts';
 
 /** @param entry the CLI's own script, to be started again in the background */
@@ -43,8 +44,22 @@ export function realWorld(options: {
     run: runHere,
     capture,
     async startLocalCloud(request) {
-      const { startLocalCloud } = await import('../../local/cloud.ts');
-      return startLocalCloud(request);
+      // Loaded when needed: it brings the CDK and a database along.
+      const [{ startLocalCloud }, { LocalCloudError }] = await Promise.all([
+        import('../../local/cloud.ts'),
+        import('../../local/state.ts'),
+      ]);
+      try {
+        return await startLocalCloud({
+          ...request,
+          environment: env,
+          ...(env.NANNY_ETCD_DIR === undefined ? {} : { etcdDir: env.NANNY_ETCD_DIR }),
+        });
+      } catch (error) {
+        if (error instanceof LocalCloudError)
+          throw new CliError(error.message, { code: 'not-started', cause: error });
+        throw error;
+      }
     },
     startBackground: (args, logFile) => startBackground(options.entry, args, logFile, env),
     report: (message) => {

@@ -1,13 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as z from 'zod';
-import { UsageError } from './errors.ts';
+import { CliError, UsageError, unreachable } from './errors.ts';
 import type { AwsCredentials, World } from './world.ts';
 
-/** `<state>/cloud.json`, written by the local cloud while it runs. */
+/** `<state>/cloud.json`, written by the local cloud. */
 export const cloudFileSchema = z.object({
   url: z.url(),
-  pid: z.int(),
+  /** Base URL of the provisioning API. */
+  apiUrl: z.url().optional(),
+  /** Absent when it is stopped. */
+  pid: z.int().optional(),
   port: z.int(),
   accessKeyId: z.string(),
   secretAccessKey: z.string(),
@@ -56,7 +59,7 @@ export async function resolveTarget(world: World, options: TargetOptions): Promi
   const given = options.url ?? (options.state === undefined ? world.env.NANNY_URL : undefined);
   const stateDir = stateDirOf(world, options.state);
   const own = await readCloudFile(stateDir);
-  const url = checkUrl(given ?? own?.url ?? `http://127.0.0.1:${defaultPort}`);
+  const url = checkUrl(given ?? own?.apiUrl ?? own?.url ?? `http://127.0.0.1:${defaultPort}`);
   if (own && origin(own.url) === origin(url)) return localTarget(url, own, stateDir, options);
   if (isLoopback(new URL(url).hostname)) {
     const elsewhere = await askForStateDir(world, url);
@@ -67,7 +70,7 @@ export async function resolveTarget(world: World, options: TargetOptions): Promi
   return {
     url,
     region,
-    credentials: () => world.awsCredentials(),
+    credentials: () => defaultCredentials(world, url),
     cacheDir: join(
       world.env.XDG_CACHE_HOME ?? join(world.homeDir, '.cache'),
       'etcd-nanny',
@@ -100,12 +103,29 @@ function regionOf(world: World, url: string): string {
   return region ?? world.env.AWS_REGION ?? world.env.AWS_DEFAULT_REGION ?? 'us-east-1';
 }
 
-/** A local cloud on another port says itself where its state is. */
+async function defaultCredentials(world: World, url: string): Promise<AwsCredentials> {
+  try {
+    return await world.awsCredentials();
+  } catch (cause) {
+    throw new CliError(
+      `There are no AWS credentials to sign requests to ${url} with. Log in (aws sso login, AWS_PROFILE, ` +
+        'AWS_ACCESS_KEY_ID ...), or start the local cloud with "npm start".',
+      { code: 'no-credentials', cause },
+    );
+  }
+}
+
+/**
+ * A local cloud on another port says itself where its state is.
+ * @throws CliError when nothing listens there
+ */
 async function askForStateDir(world: World, url: string): Promise<string | undefined> {
   try {
     const answer = await world.fetch(`${origin(url)}/_local/status`, { signal: AbortSignal.timeout(3_000) });
     return z.object({ stateDir: z.string() }).parse(await answer.json()).stateDir;
-  } catch {
+  } catch (error) {
+    if ((error as { cause?: { code?: string } }).cause?.code === 'ECONNREFUSED')
+      throw unreachable(url, error);
     return undefined;
   }
 }

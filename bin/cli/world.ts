@@ -16,15 +16,15 @@ export interface LocalCloudOptions {
   readonly port: number;
   readonly stateDir: string;
   readonly repoDir: string;
-  readonly context: Readonly<Record<string, string>>;
   readonly onProgress: (line: string) => void;
 }
 
 export interface LocalCloud {
   readonly url: string;
   readonly apiUrl: string;
-  readonly credentials: AwsCredentials;
   stop(): Promise<void>;
+  /** Settles when it has stopped, whoever asked for it. */
+  readonly stopped: Promise<void>;
 }
 
 export interface EtcdBinaries {
@@ -66,7 +66,7 @@ export interface World {
   /** Starts this CLI again in the background; its output goes to `logFile`. */
   startBackground(args: readonly string[], logFile: string): Promise<Background>;
   /** Tells the process that started us in the background, if one did. */
-  report(message: { kind: 'line' | 'ready'; text: string }): void;
+  report(message: { kind: 'line' | 'ready' | 'failed'; text: string }): void;
   /** Resolves at the first Ctrl-C or SIGTERM. */
   interrupted(): Promise<string>;
   processAlive(pid: number): boolean;

@@ -10,6 +10,7 @@ const listed = (values: readonly unknown[]): string => {
 
 /** Words for zod's issues, unless the schema has its own. */
 function messageOf(issue: z.core.$ZodIssue): string {
+  if (!/^(Invalid|Too) /.test(issue.message)) return issue.message;
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined && /undefined/.test(issue.message)) return 'is missing';

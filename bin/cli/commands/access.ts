@@ -137,7 +137,7 @@ export function defineAccess(define: Define): void {
         .description('run etcdctl against the cluster with short-lived credentials')
         .addArgument(new Argument('[args...]', "etcdctl's own arguments").default([]))
         .option('--user <name>', 'user of the client certificate', 'root')
-        .passThroughOptions()
+        // Options that are not ours are etcdctl's; behind `--` all of them are.
         .allowUnknownOption()
         .addHelpText(
           'after',

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import { CliError } from '../errors.ts';
 import { readCloudFile } from '../target.ts';
 import type { World } from '../world.ts';
@@ -10,19 +11,21 @@ export interface LocalStatus {
   readonly port?: number;
 }
 
+const statusSchema = z.object({ pid: z.number() });
+
 /** Up means: its process lives and its endpoint answers. */
 export async function localStatus(world: World, stateDir: string): Promise<LocalStatus> {
   const file = await readCloudFile(stateDir);
   if (!file) return { running: false, stateDir };
-  const running = world.processAlive(file.pid) && (await answers(world, file.url));
+  if (file.pid === undefined) return { running: false, stateDir, url: file.url, port: file.port };
+  const running = world.processAlive(file.pid) && (await answers(world, file.url, file.pid));
   return { running, stateDir, url: file.url, pid: file.pid, port: file.port };
 }
 
-async function answers(world: World, url: string): Promise<boolean> {
+async function answers(world: World, url: string, pid: number): Promise<boolean> {
   try {
     const response = await world.fetch(`${url}/_local/status`, { signal: AbortSignal.timeout(3_000) });
-    await response.arrayBuffer();
-    return response.ok;
+    return statusSchema.parse(await response.json()).pid === pid;
   } catch {
     return false;
   }

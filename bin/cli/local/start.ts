@@ -1,7 +1,8 @@
 import { createApi } from '../api.ts';
 import type { CommandContext } from '../context.ts';
 import { shortTime } from '../format.ts';
-import { resolveTarget } from '../target.ts';
+import { resolveTarget, stateDirOf } from '../target.ts';
+import type { World } from '../world.ts';
 import { proveDemo } from './demo.ts';
 
 export interface StartRequest {
@@ -26,24 +27,23 @@ export async function startAttached(context: CommandContext, request: StartReque
     port: request.port,
     stateDir: request.stateDir,
     repoDir: world.repoDir,
-    context: {},
     onProgress: say,
   });
+  const end = Promise.race([interrupted, cloud.stopped]).then(() => 'end' as const);
   let failure: unknown;
   try {
     say(`Local cloud is up at ${cloud.url}`);
-    const work = request.demo ? demo(context, cloud.url, request.stateDir, say) : Promise.resolve();
-    const first = await Promise.race([work.then(() => 'ready' as const), interrupted]);
-    if (first === 'ready') {
-      const flags = flagsFor(context, request);
-      for (const line of nextSteps(cloud.url, request.demo, flags)) say(line);
+    const ready = request.demo ? demo(context, cloud.url, request.stateDir, say) : Promise.resolve();
+    // What the demo says once nobody waits for it any more is of no interest.
+    ready.catch(() => {});
+    if ((await Promise.race([end, ready.then(() => 'ready' as const)])) === 'ready') {
+      for (const line of nextSteps(cloud.url, request.demo, stateFlag(world, request.stateDir))) say(line);
       if (context.json) {
-        world.output.out(
-          JSON.stringify({ url: cloud.url, apiUrl: cloud.apiUrl, stateDir: request.stateDir }, undefined, 2),
-        );
+        const document = { url: cloud.url, apiUrl: cloud.apiUrl, stateDir: request.stateDir };
+        world.output.out(JSON.stringify(document, undefined, 2));
       }
       world.report({ kind: 'ready', text: cloud.url });
-      await interrupted;
+      await end;
     }
     say('Stopping: members write what they hold ...');
   } catch (error) {
@@ -67,8 +67,8 @@ async function demo(
 }
 
 /** What other commands need to find this cloud when it is not in the usual place. */
-const flagsFor = ({ world }: CommandContext, request: StartRequest): string =>
-  request.stateDir === `${world.repoDir}/.local` ? '' : ` --state ${request.stateDir}`;
+export const stateFlag = (world: World, stateDir: string): string =>
+  stateDir === stateDirOf(world, undefined) ? '' : ` --state ${stateDir}`;
 
 const nextSteps = (url: string, demo: boolean, flags: string): string[] => [
   `Ready: ${url}. Ctrl-C stops it. In another terminal:`,
