@@ -35,7 +35,7 @@ export interface Machine {
   which(command: string): Promise<string | undefined>;
 }
 
-/** The real machine. `env` is passed by the entry point: nothing below it reads process.env. */
+/** The real machine. The environment is passed in by the entry point: nothing below it reads it for itself. */
 export function systemMachine(env: Readonly<Record<string, string | undefined>>): Machine {
   return {
     os: process.platform,
