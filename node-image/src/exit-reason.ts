@@ -41,6 +41,7 @@ const removedPattern =
   /data-dir used by this member must be removed|the member has been permanently removed from the cluster|server has been removed/i;
 
 const environmentPatterns: readonly [RegExp, string][] = [
+  [/^spawn \S+ E[A-Z]+/m, 'the program is missing or cannot be run'],
   [/address already in use/i, 'a port etcd needs is in use by another process'],
   [/cannot assign requested address/i, 'the address of this task is not on this machine'],
   [/no space left on device/i, 'the disk is full'],

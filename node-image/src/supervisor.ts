@@ -132,7 +132,9 @@ export class EtcdSupervisor {
     this.#child = child;
     this.#starts += 1;
     this.#set('starting');
-    log.info('etcd started', { pid: child.pid, program, start: this.#starts });
+    if (child.pid !== undefined) {
+      log.info('etcd started', { pid: child.pid, program, start: this.#starts });
+    }
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {
         lastLines.add(line);

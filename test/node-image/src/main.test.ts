@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundleNanny } from '../../../node-image/bundle.ts';
+import { FakeControlPlane } from './support/fake-control-plane.ts';
+import { NannyProcess } from './support/nanny-process.ts';
+import { until } from './support/until.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'nanny-main-'));
+const bundle = join(dir, 'nanny.mjs');
+const controlPlane = new FakeControlPlane({
+  ip: '127.75.4.250',
+  port: 4754,
+  tenantId: 'acme',
+  members: { maaaaaaa1: '127.75.4.1' },
+  version: '3.6.16',
+});
+const environment = () => controlPlane.environment('maaaaaaa1', join(dir, 'data'), join(dir, 'no-etcd'));
+
+beforeAll(async () => {
+  await bundleNanny(bundle);
+  await controlPlane.start();
+});
+afterAll(async () => {
+  await controlPlane.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** Every line of the nanny is JSON; a stack trace would not be. */
+const said = (nanny: NannyProcess) =>
+  nanny.lines.map((line) => (JSON.parse(line) as { msg: string }).msg).join('\n');
+
+test('is one file below 500 kB', () => {
+  expect(statSync(bundle).size).toBeLessThan(500_000);
+});
+
+test('a wrong environment ends with code 2 and a sentence', async () => {
+  const nanny = new NannyProcess(bundle, {});
+  expect(await nanny.exited).toEqual({ code: 2, signal: null });
+  expect(said(nanny)).toContain('NANNY_TENANT is not set');
+  expect(nanny.lines).toHaveLength(1);
+});
+
+test('an image without the wanted etcd version ends with code 1 and a sentence', async () => {
+  const nanny = new NannyProcess(bundle, environment());
+  expect(await nanny.exited).toEqual({ code: 1, signal: null });
+  expect(said(nanny)).toContain('This node image carries no etcd 3.6.16');
+});
+
+test('a member that is not wanted ends with code 0', async () => {
+  controlPlane.answerJoin = async () => ({ answer: 'leave', reason: 'the tenant is being deleted' });
+  const nanny = new NannyProcess(bundle, environment());
+  expect(await nanny.exited).toEqual({ code: 0, signal: null });
+  expect(said(nanny)).toContain('Leaving: the tenant is being deleted');
+});
+
+test('SIGTERM while it waits for its turn ends with code 0 at once', async () => {
+  controlPlane.answerJoin = async () => ({ answer: 'wait', reason: 'two missing', retryAfterMs: 60_000 });
+  const nanny = new NannyProcess(bundle, environment());
+  await until('it waits', () => said(nanny).includes('wait: two missing'));
+  nanny.signal('SIGTERM');
+  expect(await nanny.exited).toEqual({ code: 0, signal: null });
+});

@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest';
+import { TransientError } from '../../../lambdas/core/errors.ts';
+import type { NannyStatus } from '../../../lambdas/core/wire/admin.ts';
+import type { JoinClient } from '../../../node-image/src/join-client.ts';
+import { Reporter, reportKey } from '../../../node-image/src/reporter.ts';
+import { realTiming } from '../../../node-image/src/timing.ts';
+import { until } from './support/until.ts';
+
+const self = {
+  etcdId: 'a',
+  clusterId: 'c',
+  version: '3.6.16',
+  revision: 1,
+  raftTerm: 2,
+  raftIndex: 3,
+  raftAppliedIndex: 3,
+  leader: 'a',
+  isLearner: false,
+  dbSize: 1,
+  dbSizeInUse: 1,
+  errors: [],
+};
+const member = { etcdId: 'b', name: 'm', peerUrls: [], clientUrls: [], isLearner: false, reachable: true };
+const status = (change: Partial<NannyStatus> = {}): NannyStatus => ({
+  at: '2026-01-01T00:00:00Z',
+  tenantId: 'acme',
+  memberName: 'maaaaaaa1',
+  incarnation: 1,
+  etcd: { state: 'ready', restarts: 0 },
+  self,
+  alarms: [],
+  view: { clusterId: 'c', linearizable: true, members: [member] },
+  ...change,
+});
+
+test('figures that move all the time are no change', () => {
+  const moved = status({
+    at: '2026-01-01T00:00:09Z',
+    self: { ...self, revision: 99, raftIndex: 120, dbSize: 7 },
+  });
+  expect(reportKey(moved)).toBe(reportKey(status()));
+});
+
+test.each<[string, Partial<NannyStatus>]>([
+  ['state', { etcd: { state: 'not-ready', restarts: 0 } }],
+  ['restart', { etcd: { state: 'ready', restarts: 1 } }],
+  ['leader', { self: { ...self, leader: 'b' } }],
+  ['promotion', { self: { ...self, isLearner: true } }],
+  ['alarm', { alarms: [{ etcdId: 'a', alarm: 'NOSPACE' }] }],
+  [
+    'reachability',
+    { view: { clusterId: 'c', linearizable: true, members: [{ ...member, reachable: false }] } },
+  ],
+  ['membership', { view: { clusterId: 'c', linearizable: true, members: [] } }],
+  ['certificates', { certificates: { notAfter: '2026-02-01T00:00:00Z' } }],
+])('a change of %s is reported', (_, change) => {
+  expect(reportKey(status(change))).not.toBe(reportKey(status()));
+});
+
+test('each change is told once, the newest state as often as it takes, and `leave` is obeyed', async () => {
+  const told: string[] = [];
+  let failures = 2;
+  let leaves = false;
+  const client = {
+    report: async (request) => {
+      if (failures > 0) {
+        failures -= 1;
+        throw new TransientError('down');
+      }
+      told.push(request.status.etcd.state);
+      return { leave: leaves, reason: 'enough' };
+    },
+  } as Partial<JoinClient> as JoinClient;
+  const left: string[] = [];
+  const quiet = () => undefined;
+  const reporter = new Reporter(client, {
+    log: { info: quiet, warn: quiet, error: quiet },
+    timing: { ...realTiming, sleep: (ms) => realTiming.sleep(ms / 20) },
+    onLeave: (reason) => void left.push(reason),
+  });
+  const running = reporter.run();
+  reporter.offer(status({ etcd: { state: 'starting', restarts: 0 } }));
+  reporter.offer(status());
+  reporter.offer(status());
+  await until('it got through', () => told.length > 0);
+  reporter.offer(status({ at: '2026-01-01T00:00:05Z' }));
+  leaves = true;
+  reporter.offer(status({ etcd: { state: 'removed', restarts: 0 } }));
+  await until('it was told to leave', () => left.length > 0);
+  reporter.stop();
+  await running;
+  expect(told).toEqual(['ready', 'removed']);
+  expect(left).toEqual(['enough']);
+});
