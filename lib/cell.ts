@@ -12,6 +12,7 @@ export function cellDocument(
   network: NetworkStack,
   fleet: FleetStack,
   queues: Cell['queues'],
+  backupBucket: string,
 ): Cell {
   return {
     id,
@@ -27,6 +28,7 @@ export function cellDocument(
     namespaceId: fleet.namespace.namespaceId,
     namespaceName: fleet.namespace.namespaceName,
     queues,
+    backupBucket,
   };
 }
 

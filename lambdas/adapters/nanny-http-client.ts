@@ -4,7 +4,18 @@ import * as z from 'zod';
 import { ControlPlaneError, LeaseLostError, TransientError } from '../core/errors.ts';
 import { etcdIdSchema } from '../core/model/names.ts';
 import type { KeyVault, NannyClient, NannyTarget } from '../core/ports.ts';
-import { adminErrorSchema, emptySchema, type NannyStatus, nannyStatusSchema } from '../core/wire/admin.ts';
+import {
+  adminErrorSchema,
+  emptySchema,
+  type HashKvAnswer,
+  hashKvAnswerSchema,
+  type NannyStatus,
+  nannyStatusSchema,
+  type SnapshotProgress,
+  type SnapshotRequest,
+  type SwapRequest,
+  snapshotProgressSchema,
+} from '../core/wire/admin.ts';
 
 const adminPort = 2378;
 const answerLimit = 1024 * 1024;
@@ -63,6 +74,40 @@ export class NannyHttpClient implements NannyClient {
 
   async moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void> {
     await this.#call(target, emptySchema, change('leadership', fence, { toEtcdId }));
+  }
+
+  async compact(target: NannyTarget, fence: number, revision: number): Promise<void> {
+    await this.#call(target, emptySchema, change('compact', fence, { revision }));
+  }
+
+  async defragment(target: NannyTarget, fence: number): Promise<void> {
+    await this.#call(target, emptySchema, change('defragment', fence, {}));
+  }
+
+  async disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }> {
+    const answer = z.strictObject({ disarmed: z.int() });
+    return await this.#call(target, answer, change('alarms/disarm', fence, {}));
+  }
+
+  async hashKv(target: NannyTarget, revision: number): Promise<HashKvAnswer> {
+    return await this.#call(target, hashKvAnswerSchema, change('hashkv', 0, { revision }));
+  }
+
+  async snapshot(target: NannyTarget, fence: number, request: SnapshotRequest): Promise<SnapshotProgress> {
+    return await this.#call(target, snapshotProgressSchema, change('snapshot', fence, { ...request }));
+  }
+
+  async downgrade(
+    target: NannyTarget,
+    fence: number,
+    action: 'validate' | 'enable' | 'cancel',
+    version: string,
+  ): Promise<void> {
+    await this.#call(target, emptySchema, change('downgrade', fence, { action, version }));
+  }
+
+  async swap(target: NannyTarget, fence: number, request: SwapRequest): Promise<void> {
+    await this.#call(target, emptySchema, change('swap', fence, { ...request }));
   }
 
   async #call<T>(target: NannyTarget, schema: z.ZodType<T>, call: Call): Promise<T> {

@@ -18,6 +18,10 @@ export const specDefaults = {
   quotaMiB: 2048,
   autoCompaction: { mode: 'periodic', retentionMinutes: 60 },
   deletionProtection: false,
+  recovery: 'auto',
+  quorumLossConfirmSeconds: 60,
+  unreachableSeconds: 20,
+  zoneOutageHoldMinutes: 30,
 } as const;
 
 /** Fargate's own disk, GiB: 21 is what an override must at least ask for, 200 its maximum. */
@@ -37,6 +41,11 @@ function resolve(input: SpecInput, version: string): TenantSpec {
     quotaMiB: input.quotaMiB ?? specDefaults.quotaMiB,
     autoCompaction: input.autoCompaction ?? specDefaults.autoCompaction,
     deletionProtection: input.deletionProtection ?? specDefaults.deletionProtection,
+    recovery: input.recovery ?? specDefaults.recovery,
+    quorumLossConfirmSeconds: input.quorumLossConfirmSeconds ?? specDefaults.quorumLossConfirmSeconds,
+    unreachableSeconds: input.unreachableSeconds ?? specDefaults.unreachableSeconds,
+    zoneOutageHoldMinutes: input.zoneOutageHoldMinutes ?? specDefaults.zoneOutageHoldMinutes,
+    ...(input.maintenanceWindow !== undefined && { maintenanceWindow: input.maintenanceWindow }),
   };
 }
 

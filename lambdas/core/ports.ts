@@ -1,7 +1,13 @@
 import type { Operation, OperationKind, TimelineEvent } from './model/operation.ts';
 import type { SizeClass } from './model/spec.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import type { NannyStatus } from './wire/admin.ts';
+import type {
+  HashKvAnswer,
+  NannyStatus,
+  SnapshotProgress,
+  SnapshotRequest,
+  SwapRequest,
+} from './wire/admin.ts';
 import type { IssuedCertificates, NannyLeafRole } from './wire/join.ts';
 
 /** Everything the pure heart needs of the world. Adapters implement these; tests bring their own. */
@@ -72,7 +78,7 @@ export interface IdempotentRecord {
 }
 
 /** Which function has to look at the tenant. */
-export type Duty = 'create' | 'delete' | 'sweep';
+export type Duty = 'create' | 'delete' | 'sweep' | 'scale' | 'patch' | 'remediate';
 
 export interface Dispatcher {
   /** "Look at tenant X": no command, may be lost, doubled, reordered. Delay in whole seconds, 0..900. */
@@ -94,6 +100,8 @@ export interface Cell {
   readonly namespaceId: string;
   /** Cloud Map namespace, e.g. `etcd-nanny.internal`; a tenant's name is `<tenantId>.<namespaceName>`. */
   readonly namespaceName: string;
+  /** S3 bucket of snapshots. */
+  readonly backupBucket: string;
   /** Where "look at tenant X" of this cell is sent: URL of one SQS queue per duty. */
   readonly queues: Readonly<Record<Duty, string>>;
 }
@@ -142,6 +150,21 @@ export interface NannyClient {
   promote(target: NannyTarget, fence: number, etcdId: string): Promise<void>;
   removeMember(target: NannyTarget, fence: number, etcdId: string): Promise<void>;
   moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void>;
+  compact(target: NannyTarget, fence: number, revision: number): Promise<void>;
+  /** Blocks that member: about 1 s for 100 MB (etcd-facts, measured). */
+  defragment(target: NannyTarget, fence: number): Promise<void>;
+  disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }>;
+  hashKv(target: NannyTarget, revision: number): Promise<HashKvAnswer>;
+  /** Starts or follows the upload of a snapshot under this key: ask again until `done` or `failed`. */
+  snapshot(target: NannyTarget, fence: number, request: SnapshotRequest): Promise<SnapshotProgress>;
+  downgrade(
+    target: NannyTarget,
+    fence: number,
+    action: 'validate' | 'enable' | 'cancel',
+    version: string,
+  ): Promise<void>;
+  /** Stops etcd and starts another version's binary on the same disk, with these arguments. */
+  swap(target: NannyTarget, fence: number, request: SwapRequest): Promise<void>;
 }
 
 export interface NannyTarget {

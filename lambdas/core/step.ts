@@ -1,5 +1,5 @@
 import type { Member } from './model/member.ts';
-import type { TenantRecord } from './model/tenant.ts';
+import type { RestoreSource, TenantRecord } from './model/tenant.ts';
 import type { TaskView } from './ports.ts';
 import type { NannyStatus } from './wire/admin.ts';
 
@@ -40,6 +40,29 @@ export type Step =
     }
   | { readonly kind: 'publish' }
   | { readonly kind: 'abandon-incarnation'; readonly incarnation: number; readonly reason: string }
+  /** MemberAdd(isLearner) for a joined member; the id etcd gave it is recorded and it turns `learner`. */
+  | { readonly kind: 'add-learner'; readonly member: string }
+  | { readonly kind: 'promote'; readonly member: string }
+  | { readonly kind: 'move-leadership'; readonly from: string; readonly to: string }
+  /** MemberRemove in etcd; the member turns `leaving` without an etcd id. Its task is stopped by a later step. */
+  | { readonly kind: 'remove-member'; readonly member: string; readonly reason: string }
+  | { readonly kind: 'register-names'; readonly members: readonly string[] }
+  | {
+      readonly kind: 'downgrade';
+      readonly action: 'validate' | 'enable' | 'cancel';
+      readonly version: string;
+    }
+  /** Another minor's binary on the same disk: member.made.version changes. */
+  | { readonly kind: 'swap-binary'; readonly member: string; readonly version: string }
+  | { readonly kind: 'compact'; readonly revision: number }
+  | { readonly kind: 'defragment'; readonly member: string }
+  | { readonly kind: 'disarm' }
+  /** Snapshot of the best survivor to S3, without restarting it (S5). */
+  | { readonly kind: 'save-survivor'; readonly member: string; readonly key: string }
+  /** All old members are fenced: a fresh token, restored from the saved source. */
+  | { readonly kind: 'new-incarnation'; readonly incarnation: number; readonly source: RestoreSource }
+  | { readonly kind: 'begin-remediation'; readonly what: 'remediate' | 'recover'; readonly reason: string }
+  | { readonly kind: 'end-remediation'; readonly message: string }
   | { readonly kind: 'stop-tasks'; readonly taskArns: readonly string[]; readonly reason: string }
   | { readonly kind: 'forget-members'; readonly members: readonly string[] }
   | { readonly kind: 'deregister-names'; readonly members: readonly string[] }

@@ -9,7 +9,15 @@ import type { Phase, TenantRecord } from './model/tenant.ts';
 import type { Cell } from './ports.ts';
 import { compareVersions } from './version-order.ts';
 
-const phases = ['creating', 'available', 'degraded', 'deleting', 'failed'] as const satisfies Phase[];
+const phases = [
+  'creating',
+  'available',
+  'updating',
+  'degraded',
+  'recovering',
+  'deleting',
+  'failed',
+] as const satisfies Phase[];
 
 /** A member as people see it. What is not known yet is null, so that every key is always there. */
 export const memberDocumentSchema = z.strictObject({

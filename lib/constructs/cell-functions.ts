@@ -40,7 +40,9 @@ export class CellFunctions extends Construct {
     super(scope, id);
     const { config, fleet, network, state } = props;
     this.queues = new LookQueues(this, 'Queues');
-    this.document = Stack.of(this).toJsonString(cellDocument(props.cellId, network, fleet, this.queues.urls));
+    this.document = Stack.of(this).toJsonString(
+      cellDocument(props.cellId, network, fleet, this.queues.urls, state.backups.bucketName),
+    );
     this.scope = cellScope(fleet, this.queues);
 
     const stateScope: StateScope = { tableArn: state.table.tableArn, keyArn: state.key.keyArn };

@@ -3,7 +3,14 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { Duty } from '../../lambdas/core/ports.ts';
 
-export const duties = ['create', 'delete', 'sweep'] as const satisfies readonly Duty[];
+export const duties = [
+  'create',
+  'delete',
+  'sweep',
+  'scale',
+  'patch',
+  'remediate',
+] as const satisfies readonly Duty[];
 
 /** Longest run of a function that reads a queue. */
 export const lookTimeout = Duration.seconds(60);
@@ -39,10 +46,7 @@ export class LookQueues extends Construct {
   }
 
   get urls(): Readonly<Record<Duty, string>> {
-    return {
-      create: this.byDuty.create.queueUrl,
-      delete: this.byDuty.delete.queueUrl,
-      sweep: this.byDuty.sweep.queueUrl,
-    };
+    const urls = duties.map((duty) => [duty, this.byDuty[duty].queueUrl] as const);
+    return Object.fromEntries(urls) as Record<Duty, string>;
   }
 }

@@ -15,7 +15,15 @@ export function testCell(over: Partial<Cell> = {}): Cell {
     infrastructureRoleArn: 'arn:aws:iam::111122223333:role/volumes',
     namespaceId: 'ns-unknown',
     namespaceName: 'etcd-nanny.internal',
-    queues: { create: 'http://queues/create', delete: 'http://queues/delete', sweep: 'http://queues/sweep' },
+    queues: {
+      create: 'http://queues/create',
+      delete: 'http://queues/delete',
+      sweep: 'http://queues/sweep',
+      scale: 'http://queues/scale',
+      patch: 'http://queues/patch',
+      remediate: 'http://queues/remediate',
+    },
+    backupBucket: 'backups',
     ...over,
   };
 }

@@ -1,11 +1,27 @@
 import * as z from 'zod';
 import { etcdIdSchema, etcdVersionSchema, isoTimeSchema, memberNameSchema } from './names.ts';
+import { type SizeClass, sizeClasses } from './spec.ts';
+
+/** Fixed at launch but for `version`, which an in-place swap of binaries (minor downgrade) changes. */
+export const madeSchema = z.strictObject({
+  version: etcdVersionSchema,
+  size: z.enum(Object.keys(sizeClasses) as [SizeClass, ...SizeClass[]]),
+  storageGiB: z.int(),
+  volume: z.enum(['ebs', 'ephemeral']),
+  quotaMiB: z.int(),
+  /** ARN with revision: the image. */
+  taskDefinition: z.string(),
+});
+
+export type Made = z.infer<typeof madeSchema>;
 
 const born = {
   name: memberNameSchema,
   /** Availability Zone name, e.g. `us-east-1a`. */
   zone: z.string(),
   requestedAt: isoTimeSchema,
+  /** What it was launched and booted as: a member that differs from the spec is outdated. */
+  made: madeSchema.optional(),
 };
 const placed = { ...born, taskArn: z.string(), launchedAt: isoTimeSchema };
 const known = { ...placed, ip: z.ipv4(), joinedAt: isoTimeSchema };
@@ -20,6 +36,8 @@ const seen = {
       version: etcdVersionSchema.optional(),
       /** Why it is not healthy, for people. */
       problem: z.string().optional(),
+      /** Since when it has been unhealthy without a break, as two sources agree. */
+      sickSince: isoTimeSchema.optional(),
     })
     .optional(),
 };
@@ -43,6 +61,7 @@ export const memberSchema = z.discriminatedUnion('state', [
     ...born,
     taskArn: z.string().optional(),
     ip: z.ipv4().optional(),
+    /** Set while it is still in etcd's member list; cleared by the step that removed it there. */
     etcdId: etcdIdSchema.optional(),
     leavingSince: isoTimeSchema,
     reason: z.string(),

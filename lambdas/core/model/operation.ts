@@ -2,7 +2,23 @@ import * as z from 'zod';
 import { isoTimeSchema, tenantIdSchema } from './names.ts';
 
 /** `update`: spec changes that need no step (e.g. deletion protection). Later issues add scale, patch, restore ... */
-export const operationKinds = ['create', 'update', 'delete'] as const;
+export const operationKinds = [
+  'create',
+  'update',
+  'delete',
+  /** Members 1 ↔ 3 ↔ 5. */
+  'scale',
+  /** Size class, storage, quota: rolling surge replacement. */
+  'resize',
+  /** etcd version (patch, one minor up, one minor down) or image. */
+  'patch',
+  /** One member, because somebody asked. */
+  'replace',
+  /** Started by the control plane itself. */
+  'remediate',
+  /** Quorum was lost: a new incarnation. */
+  'recover',
+] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
 export const operationStepSchema = z.strictObject({

@@ -32,6 +32,28 @@ export const tenantSpecSchema = z.strictObject({
     z.strictObject({ mode: z.literal('revision'), retentionRevisions: z.int().min(100).max(1_000_000_000) }),
   ]),
   deletionProtection: z.boolean(),
+  /**
+   * What happens when quorum is lost for good. `auto`: a new incarnation from the best source, by itself. `approve`: the
+   * expected loss is written on the timeline and a person decides. @default auto (records of before the field existed)
+   */
+  recovery: z.enum(['auto', 'approve']).default('auto'),
+  /** No quorum for this long before recovery starts; shorter when ECS confirms a majority STOPPED. */
+  quorumLossConfirmSeconds: z.int().min(10).max(3600).default(60),
+  /** A member that two sources call unreachable for this long is replaced. */
+  unreachableSeconds: z.int().min(5).max(3600).default(20),
+  /** How long a cluster of a zone that is out waits before it doubles up elsewhere (S4). */
+  zoneOutageHoldMinutes: z.int().min(0).max(1440).default(30),
+  /** When patch, resize and defragmentation may start, UTC. Remediation ignores it. @default always */
+  maintenanceWindow: z
+    .strictObject({
+      days: z
+        .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+        .min(1)
+        .max(7),
+      start: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a UTC time such as 03:30'),
+      minutes: z.int().min(30).max(1440),
+    })
+    .optional(),
 });
 
 export type TenantSpec = z.infer<typeof tenantSpecSchema>;

@@ -19,10 +19,30 @@ export const pkiSchema = z.strictObject({
   controlPlaneKey: ciphertextSchema,
 });
 
+/** What a recovery or restore starts from (S6). */
+export const restoreSourceSchema = z.strictObject({
+  kind: z.enum(['survivor', 'backup']),
+  /** Key in the backup bucket. */
+  key: z.string(),
+  sha256: z.string(),
+  bytes: z.int(),
+  /** Revision of the data in it, read from the file itself. */
+  revision: z.int(),
+  /** Added to every revision, so that watchers notice (etcd recovery guide; HyperShift uses 1e9 too). */
+  bumpRevision: z.int().min(1),
+});
+
+export type RestoreSource = z.infer<typeof restoreSourceSchema>;
+
 /** One bootstrap of a cluster: a fresh random token (design §1). Never `new` again once `formed`. */
 export const incarnationSchema = z.discriminatedUnion('state', [
   /** Members are being launched; nobody has been told to boot. */
-  z.strictObject({ state: z.literal('gathering'), number: z.int().min(1), token: z.string() }),
+  z.strictObject({
+    state: z.literal('gathering'),
+    number: z.int().min(1),
+    token: z.string(),
+    restore: restoreSourceSchema.optional(),
+  }),
   /** All wanted members had joined: this fixed set was told to boot with state `new`. */
   z.strictObject({
     state: z.literal('booting'),
@@ -31,6 +51,7 @@ export const incarnationSchema = z.discriminatedUnion('state', [
     /** The same initial cluster for all: name → peer URL. */
     initialCluster: z.record(memberNameSchema, z.url()),
     bootedAt: isoTimeSchema,
+    restore: restoreSourceSchema.optional(),
   }),
   /** A quorum has formed; clusterId is latched. */
   z.strictObject({
@@ -55,6 +76,19 @@ export const statusSchema = z.discriminatedUnion('phase', [
   }),
   z.strictObject({
     phase: z.literal('degraded'),
+    conditions: z.array(conditionSchema),
+    since: isoTimeSchema,
+    reason: z.string(),
+  }),
+  /** An operation changes the members; the cluster serves. */
+  z.strictObject({
+    phase: z.literal('updating'),
+    conditions: z.array(conditionSchema),
+    since: isoTimeSchema,
+  }),
+  /** Quorum was lost: a new incarnation is being made. */
+  z.strictObject({
+    phase: z.literal('recovering'),
     conditions: z.array(conditionSchema),
     since: isoTimeSchema,
     reason: z.string(),
@@ -113,6 +147,25 @@ export const tenantRecordSchema = z.strictObject({
   members: z.record(memberNameSchema, memberSchema),
   /** The operation that is being worked on; absent when there is none. */
   operation: z.strictObject({ operationId: z.string(), kind: z.enum(operationKinds) }).optional(),
+  /**
+   * Something is wrong and the control plane is repairing it: goes before `operation`, which resumes when this is gone.
+   * `approved`: a person agreed to the recovery with the loss stated (policy `approve`).
+   */
+  remediation: z
+    .strictObject({
+      operationId: z.string(),
+      kind: z.enum(['remediate', 'recover']),
+      since: isoTimeSchema,
+      reason: z.string(),
+      approved: z.boolean().optional(),
+      /** Since when no quorum was seen, as long as it lasts. */
+      quorumLostSince: isoTimeSchema.optional(),
+    })
+    .optional(),
+  /** Automation is off: only what is under way between two calls ends. `nanny pause`, `nanny resume`. */
+  paused: z.strictObject({ since: isoTimeSchema, by: z.string(), reason: z.string() }).optional(),
+  /** Members that somebody wants replaced, with the reason. */
+  replaceRequests: z.record(memberNameSchema, z.string()).optional(),
   backoff: backoffSchema.optional(),
   /** The last fence given out; a lease is the holder of the newest. */
   fence: z.int().min(0),
@@ -124,7 +177,12 @@ export const tenantRecordSchema = z.strictObject({
   highestRevision: z.int().min(0),
   nextCheckAt: isoTimeSchema,
   /** The delayed "look at tenant X" that is under way, so that not every look sends another one. */
-  recheck: z.strictObject({ duty: z.enum(['create', 'delete', 'sweep']), at: isoTimeSchema }).optional(),
+  recheck: z
+    .strictObject({
+      duty: z.enum(['create', 'delete', 'sweep', 'scale', 'patch', 'remediate']),
+      at: isoTimeSchema,
+    })
+    .optional(),
 });
 
 export type TenantRecord = z.infer<typeof tenantRecordSchema>;

@@ -13,6 +13,10 @@ import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from '.
  * POST /v1/compact             {revision}       → {}
  * POST /v1/defragment          {}               → {}
  * POST /v1/alarms/disarm       {}               → { disarmed: number }
+ * POST /v1/hashkv              {revision}       → HashKvAnswer (changes nothing; no fence needed)
+ * POST /v1/snapshot            SnapshotRequest  → SnapshotProgress (starts it, or tells how far it is; idempotent by key)
+ * POST /v1/downgrade           {action, version} → {}
+ * POST /v1/swap                SwapRequest      → {}
  *
  * Every POST carries the header `x-fencing-token`: a lower token than the highest seen is refused (409 `fenced`).
  * Only the control plane's client certificate may POST (OU=control-plane); GET is open to nannies of the same tenant too.
@@ -104,6 +108,19 @@ export const nannyStatusSchema = z.strictObject({
     .optional(),
   certificates: z.strictObject({ notAfter: isoTimeSchema }).optional(),
   disk: z.strictObject({ totalBytes: z.number(), freeBytes: z.number() }).optional(),
+  /** From etcd's own metrics, over the time since the last look (about a second). Absent until there are two looks. */
+  latency: z
+    .strictObject({
+      /** 99th percentile, ms: etcd_disk_wal_fsync_duration_seconds, etcd_disk_backend_commit_duration_seconds. */
+      fsyncP99Ms: z.number().optional(),
+      commitP99Ms: z.number().optional(),
+      /** Entries committed but not applied here. */
+      applyLag: z.number(),
+    })
+    .optional(),
+  /** Why the last linearizable read did not succeed; absent when it did. */
+  readProblem: z.string().optional(),
+  downgrade: z.strictObject({ enabled: z.boolean(), targetVersion: z.string() }).optional(),
 });
 
 export type NannyStatus = z.infer<typeof nannyStatusSchema>;
@@ -116,3 +133,29 @@ export const memberIdSchema = z.strictObject({ etcdId: etcdIdSchema });
 export const leadershipSchema = z.strictObject({ toEtcdId: etcdIdSchema });
 export const compactSchema = z.strictObject({ revision: z.int().min(1) });
 export const emptySchema = z.strictObject({});
+
+export const hashKvSchema = z.strictObject({ revision: z.int().min(1) });
+export const hashKvAnswerSchema = z.strictObject({
+  hash: z.number(),
+  hashRevision: z.number(),
+  compactRevision: z.number(),
+});
+export type HashKvAnswer = z.infer<typeof hashKvAnswerSchema>;
+
+export const snapshotSchema = z.strictObject({ bucket: z.string(), key: z.string() });
+export type SnapshotRequest = z.infer<typeof snapshotSchema>;
+export const snapshotProgressSchema = z.discriminatedUnion('state', [
+  z.strictObject({ state: z.literal('running'), bytes: z.int(), totalBytes: z.int().optional() }),
+  /** Published in S3. The sha256 is of the whole object; the revision is read from the file itself. */
+  z.strictObject({ state: z.literal('done'), bytes: z.int(), sha256: z.string(), revision: z.int() }),
+  z.strictObject({ state: z.literal('failed'), problem: z.string() }),
+]);
+export type SnapshotProgress = z.infer<typeof snapshotProgressSchema>;
+
+export const downgradeSchema = z.strictObject({
+  action: z.enum(['validate', 'enable', 'cancel']),
+  /** `major.minor.0` of the target. */
+  version: z.string(),
+});
+export const swapSchema = z.strictObject({ etcdVersion: z.string(), etcdArguments: z.array(z.string()) });
+export type SwapRequest = z.infer<typeof swapSchema>;

@@ -47,9 +47,11 @@ export const joinAnswerSchema = z.discriminatedUnion('answer', [
     answer: z.literal('boot'),
     /**
      * `new`: first bootstrap, all members get the same initial cluster. `existing`: a learner joins.
+     * `restore`: first bootstrap of a new incarnation from `restore`: every member restores the same file with the same
+     * initial cluster, token, revision bump and mark-compacted, then starts as `resume` would.
      * `resume`: the disk must hold this member's data already; start it as it is, or report data loss.
      */
-    mode: z.enum(['new', 'existing', 'resume']),
+    mode: z.enum(['new', 'existing', 'resume', 'restore']),
     incarnation: z.int(),
     etcdVersion: etcdVersionSchema,
     /**
@@ -58,6 +60,18 @@ export const joinAnswerSchema = z.discriminatedUnion('answer', [
      */
     etcdArguments: z.array(z.string()),
     certificates: issuedCertificatesSchema,
+    restore: z
+      .strictObject({
+        bucket: z.string(),
+        key: z.string(),
+        sha256: z.string(),
+        bumpRevision: z.int(),
+        /** For `etcdutl snapshot restore`. */
+        initialCluster: z.string(),
+        initialAdvertisePeerUrl: z.url(),
+        token: z.string(),
+      })
+      .optional(),
   }),
   /** This member is not wanted (any more): stop, do not ask again, exit 0. */
   z.strictObject({ answer: z.literal('leave'), reason: z.string() }),

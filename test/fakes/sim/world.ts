@@ -26,7 +26,15 @@ export const simCell: Cell = {
   infrastructureRoleArn: 'arn:aws:iam::000000000000:role/infrastructure',
   namespaceId: 'ns-1',
   namespaceName: 'etcd.internal',
-  queues: { create: 'https://q/create', delete: 'https://q/delete', sweep: 'https://q/sweep' },
+  queues: {
+    create: 'https://q/create',
+    delete: 'https://q/delete',
+    sweep: 'https://q/sweep',
+    scale: 'https://q/scale',
+    patch: 'https://q/patch',
+    remediate: 'https://q/remediate',
+  },
+  backupBucket: 'backups',
 };
 
 export interface WorldOptions {

@@ -18,7 +18,15 @@ export const cell: Cell = {
   infrastructureRoleArn: 'arn:aws:iam::111122223333:role/infra',
   namespaceId: 'ns-1',
   namespaceName: 'etcd-nanny.internal',
-  queues: { create: 'http://q/create', delete: 'http://q/delete', sweep: 'http://q/sweep' },
+  queues: {
+    create: 'http://q/create',
+    delete: 'http://q/delete',
+    sweep: 'http://q/sweep',
+    scale: 'http://q/scale',
+    patch: 'http://q/patch',
+    remediate: 'http://q/remediate',
+  },
+  backupBucket: 'backups',
 };
 
 export const callerArn = 'arn:aws:iam::111122223333:user/paula';
