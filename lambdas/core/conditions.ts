@@ -30,7 +30,7 @@ export function assessHealth(
   const members = wantedMembers(tenant);
   const at = now.toISOString();
   const seen = Object.fromEntries(
-    members.map((member) => [member.name, look(member, observation, now, at)] as const),
+    members.map((member) => [member.name, seenOf(member, observation, now)] as const),
   );
   const healthy = members.filter((member) => seen[member.name]?.healthy);
   const sick = members.filter((member) => seen[member.name]?.healthy === false);
@@ -135,7 +135,12 @@ export function statusFrom(tenant: TenantRecord, health: Health, now: Date): Ten
     : { phase: 'degraded', conditions: health.conditions, since, reason: health.reason };
 }
 
-function look(member: Member, observation: Observation, now: Date, at: string): Seen | undefined {
+/**
+ * What was seen of one member; undefined where one source only says that it is gone. A member that can be reached
+ * tells of itself; else two sources have to agree.
+ */
+export function seenOf(member: Member, observation: Observation, now: Date): Seen | undefined {
+  const at = now.toISOString();
   const nanny = observation.nannies[member.name];
   const task = taskState(member, observation, now);
   if (nanny?.reachable) {

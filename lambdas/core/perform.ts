@@ -13,6 +13,11 @@ export interface Outcome {
    * duty in the meantime (deleted, say), so that that function finds it.
    */
   readonly recordsWhatExists?: boolean;
+  /**
+   * The world does not let it happen yet (etcd refuses changes for a few seconds, a learner is behind): told as what
+   * the operation waits for, tried again, never a failure. Nothing is saved.
+   */
+  readonly notYet?: string;
   /** Part of the step failed; `mutate` keeps what succeeded, the rest is tried again after the back-off. */
   readonly failure?: string;
 }

@@ -19,13 +19,24 @@ export type NannySeen =
 
 export const nothingSeen: Observation = { tasks: {}, nannies: {}, names: [] };
 
+/** One member a zone entry; names are drawn when the step is done. A formed cluster gets one newcomer at a time. */
+export interface RequestMembers {
+  readonly kind: 'request-members';
+  readonly zones: readonly string[];
+  /** etcd version of the newcomers. @default the spec's, or the one that runs while a minor step has not begun */
+  readonly version?: string;
+  /** This zone has been out since then: S4 lets the others double up once `zoneOutageHoldMinutes` have passed. */
+  readonly zoneOut?: { readonly zone: string; readonly since: string };
+}
+
 /**
  * One idempotent step. Doing it again after a crash in its middle must end in the same state; doing it when the
  * record has moved on must change nothing.
  */
 export type Step =
-  /** One member a zone entry; names are drawn when the step is done. */
-  | { readonly kind: 'request-members'; readonly zones: readonly string[] }
+  /** The operation begins to change a formed cluster: phase `updating`. */
+  | { readonly kind: 'begin-operation' }
+  | RequestMembers
   | { readonly kind: 'launch-members'; readonly members: readonly string[] }
   | { readonly kind: 'issue-pki' }
   | { readonly kind: 'create-name' }

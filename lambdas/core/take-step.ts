@@ -48,10 +48,12 @@ export async function takeStep(
   }
   try {
     const outcome = await perform(performers, wanted, { tenant, observation, now: startedAt });
-    if (outcome.mutate !== undefined) {
+    if (outcome.mutate !== undefined && outcome.notYet === undefined) {
       await held.save(outcome.mutate, { anyDuty: outcome.recordsWhatExists ?? false });
     }
-    if (outcome.failure === undefined) {
+    if (outcome.notYet !== undefined) {
+      journal.waiting(wanted.kind, outcome.notYet);
+    } else if (outcome.failure === undefined) {
       journal.done(wanted.kind, outcome.message, startedAt, outcome.event);
     } else {
       journal.failed(wanted.kind, outcome.failure, startedAt);

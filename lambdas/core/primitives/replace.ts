@@ -1,0 +1,73 @@
+import { membersIn } from '../members.ts';
+import type { TenantRecord } from '../model/tenant.ts';
+import { type Decision, type Observation, type RequestMembers, step } from '../step.ts';
+import { admitNewcomers } from './admit-newcomers.ts';
+import { clearLeaving } from './clear-leaving.ts';
+import { backingOff, firstOf } from './decide.ts';
+import { quorumView } from './quorum-view.ts';
+import { retireMember } from './retire-member.ts';
+
+type Newcomer = Omit<RequestMembers, 'kind' | 'zones'> & { readonly zone: string };
+
+/**
+ * A dead or sick voter: out of etcd first (nothing can be added before, S2), then another in its stead. Its task is
+ * stopped while the newcomer comes up.
+ *
+ * @param newcomer where the other one goes; undefined: nobody is asked for now (a zone that is out, say)
+ * @returns undefined when everything is done: as many members as the spec says vote and have their names
+ */
+export function replaceDead(
+  tenant: TenantRecord,
+  observation: Observation,
+  now: Date,
+  dead: { readonly name: string; readonly reason: string } | undefined,
+  newcomer: Newcomer | undefined,
+): Decision | undefined {
+  const retire = dead && retireMember(tenant, observation, now, dead.name, dead.reason, { surge: false });
+  if (retire) return retire;
+  return firstOf(
+    request(tenant, now, tenant.spec.members, newcomer),
+    admitNewcomers(tenant, observation, now),
+    clearLeaving(tenant, observation, now, quorumView(tenant, observation, now)),
+  );
+}
+
+/**
+ * A voter that is well: another one votes before it leaves, in the same zone, so redundancy never drops.
+ *
+ * @returns undefined when it is gone and the newcomer has its name
+ */
+export function surgeReplace(
+  tenant: TenantRecord,
+  observation: Observation,
+  now: Date,
+  old: { readonly name: string; readonly reason: string },
+  newcomer: Newcomer,
+): Decision | undefined {
+  const stays = tenant.members[old.name]?.state === 'voting';
+  const asked = stays ? request(tenant, now, tenant.spec.members + 1, newcomer) : undefined;
+  const full = membersIn(tenant, 'voting').length > tenant.spec.members;
+  const draining = stays && full ? old.name : undefined;
+  return firstOf(
+    asked,
+    admitNewcomers(tenant, observation, now, { draining }) ??
+      (draining === undefined
+        ? undefined
+        : retireMember(tenant, observation, now, draining, old.reason, { surge: true })),
+    clearLeaving(tenant, observation, now, quorumView(tenant, observation, now)),
+  );
+}
+
+/** One newcomer at a time, until `upTo` members are there or on their way. */
+export function request(
+  tenant: TenantRecord,
+  now: Date,
+  upTo: number,
+  newcomer: Newcomer | undefined,
+): Decision | undefined {
+  if (newcomer === undefined) return undefined;
+  const onTheirWay = membersIn(tenant, 'requested', 'launching', 'joined', 'learner').length;
+  if (onTheirWay > 0 || membersIn(tenant, 'voting').length >= upTo) return undefined;
+  const { zone, ...more } = newcomer;
+  return backingOff(tenant, now) ?? step({ kind: 'request-members', zones: [zone], ...more });
+}
