@@ -1,7 +1,7 @@
 import type { Member } from './model/member.ts';
 import type { RestoreSource, TenantRecord } from './model/tenant.ts';
 import type { TaskView } from './ports.ts';
-import type { NannyStatus } from './wire/admin.ts';
+import type { HashKvAnswer, NannyStatus } from './wire/admin.ts';
 
 /** What was seen of a tenant just now. Everything a plan may base a decision on, besides the record. */
 export interface Observation {
@@ -9,8 +9,10 @@ export interface Observation {
   readonly tasks: Readonly<Record<string, TaskView>>;
   /** Answer of each member's nanny, for members whose address is known. */
   readonly nannies: Readonly<Record<string, NannySeen>>;
-  /** Member names registered in Cloud Map now; only looked up by delete. */
+  /** Member names registered in Cloud Map now; only looked up by those who change them. */
   readonly names: readonly string[];
+  /** HashKV of each member at one and the same revision; only asked while a CORRUPT alarm is on. */
+  readonly hashes?: Readonly<Record<string, HashKvAnswer>>;
 }
 
 export type NannySeen =
@@ -65,15 +67,31 @@ export type Step =
     }
   /** Another minor's binary on the same disk: member.made.version changes. */
   | { readonly kind: 'swap-binary'; readonly member: string; readonly version: string }
-  | { readonly kind: 'compact'; readonly revision: number }
+  /** @param kept revisions of history that stay */
+  | { readonly kind: 'compact'; readonly revision: number; readonly kept: number }
   | { readonly kind: 'defragment'; readonly member: string }
   | { readonly kind: 'disarm' }
   /** Snapshot of the best survivor to S3, without restarting it (S5). */
   | { readonly kind: 'save-survivor'; readonly member: string; readonly key: string }
   /** All old members are fenced: a fresh token, restored from the saved source. */
   | { readonly kind: 'new-incarnation'; readonly incarnation: number; readonly source: RestoreSource }
-  | { readonly kind: 'begin-remediation'; readonly what: 'remediate' | 'recover'; readonly reason: string }
-  | { readonly kind: 'end-remediation'; readonly message: string }
+  /** `recover` with what it starts from; `remediate`: quorum is back, the recovery is off. */
+  | {
+      readonly kind: 'begin-remediation';
+      readonly what: 'remediate' | 'recover';
+      readonly reason: string;
+      readonly recovery?: NonNullable<NonNullable<TenantRecord['remediation']>['recovery']>;
+    }
+  /** Writes down since when quorum is lost, or that it is back. */
+  | { readonly kind: 'note-quorum'; readonly lost: boolean }
+  /** etcd's quota within what the disk can hold: the spec changes and the members follow by `resize`. */
+  | { readonly kind: 'raise-quota'; readonly quotaMiB: number; readonly reason: string }
+  /** `tried`: what could not be mended for now and is tried again later. */
+  | {
+      readonly kind: 'end-remediation';
+      readonly message: string;
+      readonly tried?: 'space' | 'rebalance';
+    }
   | { readonly kind: 'stop-tasks'; readonly taskArns: readonly string[]; readonly reason: string }
   | { readonly kind: 'forget-members'; readonly members: readonly string[] }
   | { readonly kind: 'deregister-names'; readonly members: readonly string[] }

@@ -38,6 +38,8 @@ const seen = {
       problem: z.string().optional(),
       /** Since when it has been unhealthy without a break, as two sources agree. */
       sickSince: isoTimeSchema.optional(),
+      /** Since when its disk has been slow, or it has lagged behind, while its peers were fine. */
+      slowSince: isoTimeSchema.optional(),
     })
     .optional(),
 };

@@ -160,8 +160,33 @@ export const tenantRecordSchema = z.strictObject({
       approved: z.boolean().optional(),
       /** Since when no quorum was seen, as long as it lasts. */
       quorumLostSince: isoTimeSchema.optional(),
+      /** What a recovery of this incarnation was decided on, and its snapshot once that is in S3. */
+      recovery: z
+        .strictObject({
+          incarnation: z.int().min(1),
+          survivor: memberNameSchema,
+          key: z.string(),
+          /** The lost majority still runs as far as ECS knows, so a person has to agree whatever the policy says. */
+          mustBeApproved: z.boolean(),
+          source: restoreSourceSchema.optional(),
+        })
+        .optional(),
+      /** How far making room in the database has come. */
+      space: z
+        .strictObject({
+          /** Revisions of history that the last compaction left. Absent: none was made. */
+          kept: z.int().optional(),
+          defragmented: z.array(memberNameSchema),
+        })
+        .optional(),
     })
     .optional(),
+  /** Making room did not help at that time: tried again after a while, not at once. */
+  spaceTriedAt: isoTimeSchema.optional(),
+  /** An uneven spread was last tried to be mended then. */
+  rebalanceTriedAt: isoTimeSchema.optional(),
+  /** Tasks that no member owns, and since when they are seen: stopped after 10 minutes. */
+  unowned: z.record(z.string(), isoTimeSchema).optional(),
   /** Automation is off: only what is under way between two calls ends. `nanny pause`, `nanny resume`. */
   paused: z.strictObject({ since: isoTimeSchema, by: z.string(), reason: z.string() }).optional(),
   /** Members that somebody wants replaced, with the reason. */
