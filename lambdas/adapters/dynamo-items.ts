@@ -23,6 +23,20 @@ export const idempotencyKey = (tenantId: string, key: string) => ({
 });
 export const duePartition = (cell: string, shard: number) => `DUE#${cell}#${shard}`;
 
+export const tokensKey = (cell: string) => ({ PK: `CELL#${cell}`, SK: 'DESTRUCTIVE' });
+export const sickKey = (cell: string, tenantId: string) => ({ PK: `SICK#${cell}`, SK: `TENANT#${tenantId}` });
+
+/** Well tenants keep an item for an hour that says so: this way sweep needs no right to delete. */
+export function sickItem(cell: string, tenantId: string, since: Date | undefined, now: Date) {
+  const life = since === undefined ? hour : 7 * day;
+  return {
+    ...sickKey(cell, tenantId),
+    tenantId,
+    ...(since !== undefined && { since: since.toISOString() }),
+    expiresAt: Math.floor(now.getTime() / 1000) + life,
+  };
+}
+
 export function tenantItem(record: TenantRecord) {
   return {
     ...record,

@@ -8,11 +8,13 @@ import {
   type QueryCommandInput,
 } from '@aws-sdk/lib-dynamodb';
 import * as z from 'zod';
+import { dueShards } from '../core/due-shard.ts';
 import { ConflictError } from '../core/errors.ts';
 import type { Operation, TimelineEvent } from '../core/model/operation.ts';
 import { operationSchema, timelineEventSchema } from '../core/model/operation.ts';
 import { type TenantRecord, tenantRecordSchema } from '../core/model/tenant.ts';
 import type { Clock, IdempotentRecord, Page, TenantStore } from '../core/ports.ts';
+import { grantToken, type SickTenant } from '../core/storm.ts';
 import { callAws, clientDefaults, errorName } from './aws-errors.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import {
@@ -25,11 +27,18 @@ import {
   operationItem,
   operationKey,
   parseItem,
+  sickItem,
+  sickKey,
   tenantItem,
   tenantKey,
+  tokensKey,
 } from './dynamo-items.ts';
 
 const idempotentSchema = z.strictObject({ requestHash: z.string(), status: z.int(), body: z.string() });
+
+const sickSchema = z.strictObject({ tenantId: z.string(), since: z.string() });
+/** Functions of one cell take tokens at the same instant. */
+const tokenAttempts = 8;
 
 /**
  * The tenant table.
@@ -41,7 +50,10 @@ const idempotentSchema = z.strictObject({ requestHash: z.string(), status: z.int
  * | remove | dynamodb:DeleteItem | table |
  * | listOperations, listEvents | dynamodb:Query | table |
  * | list, count | dynamodb:Query | table/index/names |
- * | due | dynamodb:Query | table/index/due |
+ * | due, countInCell | dynamodb:Query | table/index/due |
+ * | takeDestructiveToken | dynamodb:GetItem, dynamodb:PutItem | table |
+ * | noteSick | dynamodb:PutItem | table |
+ * | sickTenants | dynamodb:Query | table |
  */
 export class DynamoTenantStore implements TenantStore {
   readonly #client: DynamoDBDocumentClient;
@@ -180,6 +192,73 @@ export class DynamoTenantStore implements TenantStore {
 
   async putIdempotent(tenantId: string, key: string, record: IdempotentRecord): Promise<void> {
     await this.#putItem(idempotencyItem(tenantId, key, record, this.#clock.now()));
+  }
+
+  async takeDestructiveToken(cell: string, key: string, now: Date): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      const item = await this.#getItem(tokensKey(cell));
+      const version = z.int().parse(item?.version ?? 0);
+      const grants = grantToken(z.record(z.string(), z.string()).parse(item?.grants ?? {}), key, now);
+      if (grants === undefined) return false;
+      try {
+        await this.#conditionally(`The tokens of cell ${cell} were just taken by another. Try again.`, () =>
+          this.#client.send(
+            new PutCommand({
+              TableName: this.#table,
+              Item: { ...tokensKey(cell), grants, version: version + 1 },
+              ConditionExpression: 'attribute_not_exists(PK) OR version = :version',
+              ExpressionAttributeValues: { ':version': version },
+            }),
+          ),
+        );
+        return true;
+      } catch (error) {
+        if (!(error instanceof ConflictError) || attempt >= tokenAttempts) throw error;
+      }
+    }
+  }
+
+  async noteSick(cell: string, tenantId: string, since: Date | undefined): Promise<void> {
+    await this.#putItem(sickItem(cell, tenantId, since, this.#clock.now()));
+  }
+
+  async sickTenants(cell: string): Promise<SickTenant[]> {
+    const found: SickTenant[] = [];
+    let from: Record<string, unknown> | undefined;
+    do {
+      const answer = await this.#query({
+        KeyConditionExpression: 'PK = :cell',
+        ExpressionAttributeValues: { ':cell': sickKey(cell, '').PK },
+        ExclusiveStartKey: from,
+      });
+      for (const { tenantId, since } of answer.Items ?? []) {
+        if (since !== undefined) found.push(sickSchema.parse({ tenantId, since }));
+      }
+      from = answer.LastEvaluatedKey;
+    } while (from !== undefined);
+    return found;
+  }
+
+  async countInCell(cell: string): Promise<number> {
+    const shards = Array.from({ length: dueShards }, (_, shard) => this.#countDue(duePartition(cell, shard)));
+    return (await Promise.all(shards)).reduce((sum, count) => sum + count, 0);
+  }
+
+  async #countDue(partition: string): Promise<number> {
+    let total = 0;
+    let from: Record<string, unknown> | undefined;
+    do {
+      const answer = await this.#query({
+        IndexName: 'due',
+        Select: 'COUNT',
+        KeyConditionExpression: 'duePK = :due',
+        ExpressionAttributeValues: { ':due': partition },
+        ExclusiveStartKey: from,
+      });
+      total += answer.Count ?? 0;
+      from = answer.LastEvaluatedKey;
+    } while (from !== undefined);
+    return total;
   }
 
   async #getItem(key: Record<string, string>): Promise<Record<string, unknown> | undefined> {

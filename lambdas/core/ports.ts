@@ -1,6 +1,7 @@
 import type { Operation, OperationKind, TimelineEvent } from './model/operation.ts';
 import type { SizeClass } from './model/spec.ts';
 import type { TenantRecord } from './model/tenant.ts';
+import type { SickTenant } from './storm.ts';
 import type {
   HashKvAnswer,
   NannyStatus,
@@ -64,6 +65,18 @@ export interface TenantStore {
   appendEvent(event: TimelineEvent): Promise<void>;
   /** Newest first. */
   listEvents(tenantId: string, options: { limit: number; cursor?: string }): Promise<Page<TimelineEvent>>;
+
+  /**
+   * One of the few destructive steps that a cell may do a minute (S8, `grantToken`). The same key again, within 10
+   * minutes, takes none. @returns whether there was one
+   */
+  takeDestructiveToken(cell: string, key: string, now: Date): Promise<boolean>;
+  /** The tenant turned sick at that time, or is well again (undefined). */
+  noteSick(cell: string, tenantId: string, since: Date | undefined): Promise<void>;
+  /** Tenants of the cell that are sick now. */
+  sickTenants(cell: string): Promise<SickTenant[]>;
+  /** Number of the cell's tenants, eventually consistent. */
+  countInCell(cell: string): Promise<number>;
 
   /** What an earlier request with this Idempotency-Key did, if any (kept 24 hours). */
   getIdempotent(tenantId: string, key: string): Promise<IdempotentRecord | undefined>;

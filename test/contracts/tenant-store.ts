@@ -124,6 +124,41 @@ export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
     },
   );
 
+  it('gives a cell 30 destructive steps a minute, and one for the same key again', async () => {
+    const { store } = await fresh();
+    const at = (seconds: number): Date => new Date(Date.parse('2026-11-22T10:00:00Z') + seconds * 1000);
+    for (let n = 0; n < 30; n++) {
+      expect(await store.takeDestructiveToken('cell-1', `t${n} remove`, at(n))).toBe(true);
+    }
+    expect(await store.takeDestructiveToken('cell-1', 't30 remove', at(31))).toBe(false);
+    expect(await store.takeDestructiveToken('cell-1', 't29 remove', at(31))).toBe(true);
+    expect(await store.takeDestructiveToken('cell-2', 't30 remove', at(31))).toBe(true);
+    expect(await store.takeDestructiveToken('cell-1', 't30 remove', at(61))).toBe(true);
+  });
+
+  it('counts two who take tokens at the same instant', async () => {
+    const { store } = await fresh();
+    const now = new Date('2026-11-22T10:00:00Z');
+    for (let n = 0; n < 28; n++) await store.takeDestructiveToken('cell-1', `t${n}`, now);
+    const taken = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((key) => store.takeDestructiveToken('cell-1', key, now)),
+    );
+    expect(taken.filter(Boolean)).toHaveLength(2);
+  });
+
+  it('knows who is sick, since when, and how many tenants a cell has', async () => {
+    const { store } = await fresh();
+    for (const id of ids) await store.create(tenantRecord(id));
+    await store.create(tenantRecord('elsewhere', { cell: 'cell-2' }));
+    const since = new Date('2026-11-22T10:00:00Z');
+    await store.noteSick('cell-1', 't01', since);
+    await store.noteSick('cell-1', 't02', since);
+    await store.noteSick('cell-2', 'elsewhere', since);
+    await store.noteSick('cell-1', 't01', undefined);
+    expect(await store.sickTenants('cell-1')).toEqual([{ tenantId: 't02', since: since.toISOString() }]);
+    expect(await store.countInCell('cell-1')).toBe(5);
+  });
+
   it('remembers an idempotent request for 24 hours', async () => {
     const { store, setNow } = await fresh();
     const record = { requestHash: 'abc', status: 202, body: '{"tenant":{}}' };

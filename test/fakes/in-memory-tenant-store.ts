@@ -3,6 +3,7 @@ import { ConflictError, InvalidRequestError } from '../../lambdas/core/errors.ts
 import { type Operation, operationSchema, type TimelineEvent } from '../../lambdas/core/model/operation.ts';
 import { type TenantRecord, tenantRecordSchema } from '../../lambdas/core/model/tenant.ts';
 import type { IdempotentRecord, Page, TenantStore } from '../../lambdas/core/ports.ts';
+import { grantToken, type SickTenant } from '../../lambdas/core/storm.ts';
 
 const idempotencyMs = 24 * 3600 * 1000;
 
@@ -12,6 +13,8 @@ export class InMemoryTenantStore implements TenantStore {
   readonly #operations = new Map<string, Operation>();
   readonly #events = new Map<string, TimelineEvent>();
   readonly #idempotent = new Map<string, { record: IdempotentRecord; expiresAt: number }>();
+  readonly #grants = new Map<string, Record<string, string>>();
+  readonly #sick = new Map<string, SickTenant>();
   readonly #now: () => Date;
 
   constructor(options: { now?: () => Date } = {}) {
@@ -100,6 +103,25 @@ export class InMemoryTenantStore implements TenantStore {
   async putIdempotent(tenantId: string, key: string, record: IdempotentRecord): Promise<void> {
     const expiresAt = this.#now().getTime() + idempotencyMs;
     this.#idempotent.set(`${tenantId}/${key}`, { record: structuredClone(record), expiresAt });
+  }
+
+  async takeDestructiveToken(cell: string, key: string, now: Date): Promise<boolean> {
+    const next = grantToken(this.#grants.get(cell) ?? {}, key, now);
+    if (next !== undefined) this.#grants.set(cell, next);
+    return next !== undefined;
+  }
+
+  async noteSick(cell: string, tenantId: string, since: Date | undefined): Promise<void> {
+    if (since === undefined) this.#sick.delete(`${cell}/${tenantId}`);
+    else this.#sick.set(`${cell}/${tenantId}`, { tenantId, since: since.toISOString() });
+  }
+
+  async sickTenants(cell: string): Promise<SickTenant[]> {
+    return [...this.#sick].flatMap(([key, sick]) => (key.startsWith(`${cell}/`) ? [{ ...sick }] : []));
+  }
+
+  async countInCell(cell: string): Promise<number> {
+    return [...this.#tenants.values()].filter((tenant) => tenant.cell === cell).length;
   }
 
   #expect(tenantId: string, version: number): void {
