@@ -1,8 +1,8 @@
+import { clusterIdsSeen } from './cluster-ids.ts';
 import { quorumOf, wantedMembers } from './members.ts';
 import type { Condition, ConditionType } from './model/condition.ts';
 import type { Member } from './model/member.ts';
 import type { TenantRecord, TenantStatus } from './model/tenant.ts';
-import { clusterIdsSeen } from './safety.ts';
 import { spreadProblem } from './spread.ts';
 import { type Observation, taskEnd, taskState } from './step.ts';
 

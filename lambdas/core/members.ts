@@ -34,6 +34,19 @@ export const withMembers = (tenant: TenantRecord, members: readonly Member[]): T
   members: { ...tenant.members, ...Object.fromEntries(members.map((member) => [member.name, member])) },
 });
 
+/**
+ * `--initial-cluster` of a member that joins a formed cluster: everybody etcd lists now, itself included; etcd refuses
+ * to start when the number differs from its own list.
+ */
+export const etcdCluster = (tenant: TenantRecord): Record<string, string> =>
+  Object.fromEntries(
+    membersOf(tenant).flatMap((member) =>
+      'etcdId' in member && member.etcdId !== undefined && member.ip !== undefined
+        ? [[member.name, peerUrl(member.ip)] as const]
+        : [],
+    ),
+  );
+
 /** On its way out: keeps what is needed to stop its task. */
 export function leaving(member: Member, reason: string, at: string): MemberIn<'leaving'> {
   if (member.state === 'leaving') return member;
@@ -42,6 +55,7 @@ export function leaving(member: Member, reason: string, at: string): MemberIn<'l
     name: member.name,
     zone: member.zone,
     requestedAt: member.requestedAt,
+    ...(member.made && { made: member.made }),
     ...('taskArn' in member && { taskArn: member.taskArn }),
     ...('ip' in member && { ip: member.ip }),
     ...('etcdId' in member && { etcdId: member.etcdId }),

@@ -1,8 +1,9 @@
 import { withBackoff, withoutBackoff } from './backoff.ts';
 import { assessHealth, statusFrom } from './conditions.ts';
-import { leaving, membersIn, membersOf, wantedMembers, withMembers } from './members.ts';
+import { leaving, membersIn, membersOf, withMembers } from './members.ts';
 import type { Member } from './model/member.ts';
 import type { Performers } from './perform.ts';
+import { launchPerformers } from './perform-launch.ts';
 import type { Cell, Clock, Ids, KeyVault, NameRegistry, Pki, TaskRuntime } from './ports.ts';
 
 export interface CreateDeps {
@@ -21,60 +22,7 @@ const zonesOf = (cell: Cell): string[] => cell.subnets.map((subnet) => subnet.zo
 export function createPerformers(deps: CreateDeps): Performers {
   const { cell } = deps;
   return {
-    async 'request-members'(step, { now }) {
-      const requestedAt = now.toISOString();
-      const members = step.zones.map(
-        (zone): Member => ({ state: 'requested', name: deps.ids.memberName(), zone, requestedAt }),
-      );
-      return {
-        event: 'decided',
-        message: `Members wanted: ${members.map((member) => `${member.name} in ${member.zone}`).join(', ')}.`,
-        mutate: (tenant) =>
-          tenant.incarnation.state === 'gathering' &&
-          wantedMembers(tenant).length + members.length <= tenant.spec.members
-            ? withMembers(tenant, members)
-            : undefined,
-      };
-    },
-
-    async 'launch-members'(step, { tenant, now }) {
-      const wanted = membersIn(tenant, 'requested').filter((member) => step.members.includes(member.name));
-      const { size, storageGiB, volume } = tenant.spec;
-      const results = await Promise.allSettled(
-        wanted.map(async (member) => {
-          const { taskArn } = await deps.runtime.launch({
-            cell,
-            tenantId: tenant.tenantId,
-            memberName: member.name,
-            zone: member.zone,
-            size,
-            storageGiB,
-            volume,
-          });
-          return { name: member.name, taskArn };
-        }),
-      );
-      const launched = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-      const failed = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-      const failure = [...new Set(failed.map(messageOf))].join('; ');
-      const launchedAt = now.toISOString();
-      return {
-        message: `Tasks launched: ${launched.map(({ name }) => name).join(', ') || 'none'}.`,
-        ...(failed.length > 0 && { failure }),
-        recordsWhatExists: true,
-        mutate: (stored) => {
-          const members = launched.flatMap(({ name, taskArn }): Member[] => {
-            const member = stored.members[name];
-            return member?.state === 'requested'
-              ? [{ ...member, state: 'launching', taskArn, launchedAt }]
-              : [];
-          });
-          const next = members.length > 0 ? withMembers(stored, members) : stored;
-          if (failed.length > 0) return withBackoff(next, failure, now);
-          return members.length > 0 ? next : undefined;
-        },
-      };
-    },
+    ...launchPerformers(deps),
 
     async 'issue-pki'(_step, { tenant: { tenantId } }) {
       const ca = await deps.pki.createAuthority(tenantId);
@@ -175,7 +123,13 @@ export function createPerformers(deps: CreateDeps): Performers {
           return withBackoff(
             {
               ...withMembers(tenant, members),
-              incarnation: { state: 'gathering', number: step.incarnation + 1, token },
+              incarnation: {
+                state: 'gathering',
+                number: step.incarnation + 1,
+                token,
+                // A recovery starts again from the same snapshot.
+                ...(incarnation.restore && { restore: incarnation.restore }),
+              },
             },
             step.reason,
             now,
@@ -185,5 +139,3 @@ export function createPerformers(deps: CreateDeps): Performers {
     },
   };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

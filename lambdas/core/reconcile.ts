@@ -6,7 +6,7 @@ import type { Observer } from './observe.ts';
 import type { Performers } from './perform.ts';
 import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
 import { checkStep } from './safety.ts';
-import type { Decision, Plan } from './step.ts';
+import type { Decision, Plan, StepKind } from './step.ts';
 import { takeStep } from './take-step.ts';
 
 export interface ReconcileDeps {
@@ -24,11 +24,13 @@ export interface Work {
   readonly plan: Plan;
   readonly observer: () => Observer;
   readonly performers: Performers;
+  /** In all that one look stays awake for things expected within seconds. @default 3 s */
+  readonly awakeMs?: number;
 }
 
 export type LookResult = 'gone' | 'busy' | 'forwarded' | 'done' | 'waiting' | 'blocked' | 'taken-over';
 
-/** In all that one look stays awake for things expected within seconds, and how often it looks meanwhile. */
+/** How long one look stays awake for things expected within seconds, and how often it looks meanwhile. */
 const awakeMs = 3_000;
 const pollMs = 150;
 /** A holder that is alive is done or waiting within seconds; one that died holds the lease at most 20 s. */
@@ -38,6 +40,12 @@ const faultRetrySeconds = 5;
 const stepLeaseMs = 10_000;
 /** When a tenant without work is looked at next by the sweep. */
 const restMs = 60_000;
+const changesWhatIsCached: readonly StepKind[] = [
+  'launch-members',
+  'stop-tasks',
+  'register-names',
+  'deregister-names',
+];
 
 /**
  * One look at one tenant: lease ▸ observe ▸ plan ▸ safety ▸ one idempotent step ▸ save, again and again while there
@@ -101,7 +109,7 @@ async function loop(
 ): Promise<LookResult> {
   const observer = work.observer();
   const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
-  let awake = awakeMs;
+  let awake = work.awakeMs ?? awakeMs;
   let previous = '';
 
   const nap = async (): Promise<boolean> => {
@@ -148,7 +156,7 @@ async function loop(
     }
     await held.ensure(stepLeaseMs);
     if (await takeStep(deps, held, journal, wanted, work.performers, observation)) return 'done';
-    if (wanted.kind === 'launch-members' || wanted.kind === 'stop-tasks') observer.forget();
+    if (changesWhatIsCached.includes(wanted.kind)) observer.forget();
     previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
   }
 }

@@ -1,5 +1,12 @@
+import { clusterIdsSeen } from './cluster-ids.ts';
 import { membersIn, quorumOf, wantedMembers } from './members.ts';
 import type { TenantRecord } from './model/tenant.ts';
+import {
+  keepQuorum,
+  oneMembershipChange,
+  spreadWithNewcomer,
+  spreadWithoutMember,
+} from './safety-members.ts';
 import { spreadProblem } from './spread.ts';
 import type { Observation, Step } from './step.ts';
 
@@ -36,8 +43,10 @@ export function checkStep(context: SafetyContext): Verdict {
 const beingDeleted = (tenant: TenantRecord): boolean => tenant.status.phase === 'deleting';
 
 /** Never take a healthy voter's task away from a living cluster. */
-const keepVoters: Rule = ({ step, tenant }) => {
-  if (step.kind !== 'stop-tasks' || beingDeleted(tenant)) return undefined;
+const keepVoters: Rule = (context) => {
+  const { step, tenant } = context;
+  if (beingDeleted(tenant)) return undefined;
+  if (step.kind !== 'stop-tasks') return keepQuorum(context);
   const voters = membersIn(tenant, 'learner', 'voting').filter((member) =>
     step.taskArns.includes(member.taskArn),
   );
@@ -45,11 +54,13 @@ const keepVoters: Rule = ({ step, tenant }) => {
   return `${voters.map((member) => member.name).join(', ')} is a member of the cluster: it has to leave etcd before its task is stopped`;
 };
 
-/** At most one membership change in flight; a formed cluster grows by learners, never by initial members. */
-const oneChangeAtATime: Rule = ({ step, tenant }) => {
+/** At most one membership change in flight; initial members are only chosen before the cluster boots. */
+const oneChangeAtATime: Rule = (context) => {
+  const { step, tenant } = context;
+  if (tenant.incarnation.state === 'formed') return oneMembershipChange(context);
   if (step.kind !== 'request-members') return undefined;
-  if (tenant.incarnation.state !== 'gathering') {
-    return `initial members are only chosen before the cluster boots, and this one is ${tenant.incarnation.state}`;
+  if (tenant.incarnation.state === 'booting') {
+    return 'initial members are only chosen before the cluster boots, and this one is booting';
   }
   const wanted = wantedMembers(tenant).length + step.zones.length;
   return wanted > tenant.spec.members
@@ -87,10 +98,14 @@ const bootOnce: Rule = ({ step, tenant }) => {
 };
 
 /** Voters per zone differ by at most one; never a majority in one zone. */
-const spread: Rule = ({ step, tenant, zones }) => {
+const spread: Rule = (context) => {
+  const { step, tenant, zones } = context;
+  const formed = tenant.incarnation.state === 'formed';
+  if (step.kind === 'remove-member' && formed) return spreadWithoutMember(step.member, context);
   if (step.kind !== 'request-members') return undefined;
   const unknown = step.zones.find((zone) => !zones.includes(zone));
   if (unknown) return `${unknown} is not a zone of this cell (${zones.join(', ')})`;
+  if (formed) return spreadWithNewcomer(step, context);
   return spreadProblem(zones, [...wantedMembers(tenant).map((member) => member.zone), ...step.zones]);
 };
 
@@ -111,19 +126,6 @@ const rules: Partial<Record<RuleNumber, Rule>> = {
   S4: spread,
   S9: oneCluster,
 };
-
-/** Cluster ids that the present members' etcds answer with, and the latched one. */
-export function clusterIdsSeen(tenant: TenantRecord, observation: Observation): Set<string> {
-  const ids = new Set<string>();
-  if (tenant.incarnation.state === 'formed') ids.add(tenant.incarnation.clusterId);
-  for (const member of wantedMembers(tenant)) {
-    const nanny = observation.nannies[member.name];
-    if (!nanny?.reachable || nanny.status.incarnation !== tenant.incarnation.number) continue;
-    if (nanny.status.self) ids.add(nanny.status.self.clusterId);
-    if (nanny.status.view) ids.add(nanny.status.view.clusterId);
-  }
-  return ids;
-}
 
 /** Members that answer as ready voters of one cluster are a quorum of all voters. */
 export const hasQuorum = (ready: number, voters: number): boolean => ready >= quorumOf(voters);

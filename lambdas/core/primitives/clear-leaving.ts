@@ -19,6 +19,10 @@ export function clearLeaving(
   view?: QuorumView,
   what = 'members that leave',
 ): Decision | undefined {
+  const [vanished] = view?.vanished ?? [];
+  if (vanished) {
+    return step({ kind: 'remove-member', member: vanished.name, reason: 'etcd does not list it any more' });
+  }
   const outgoing = membersIn(tenant, 'leaving');
   if (outgoing.length === 0) return undefined;
   const listed = outgoing.find((member) => inEtcd(member, tenant, view));

@@ -1,8 +1,8 @@
+import { clusterIdsSeen } from '../cluster-ids.ts';
 import { seenOf } from '../conditions.ts';
 import { membersIn, membersOf, peerUrl, quorumOf } from '../members.ts';
 import type { Member, MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
-import { clusterIdsSeen } from '../safety.ts';
 import type { Observation } from '../step.ts';
 import type { MemberSeen, NannyStatus } from '../wire/admin.ts';
 
@@ -12,7 +12,10 @@ export type Voter = MemberIn<'voting'>;
 export const comingUpMs = 10 * 60_000;
 
 export interface QuorumView {
-  /** The record's voting members, in the order of their names; every voter is in exactly one of the lists below. */
+  /**
+   * The record's voting members that etcd lists too (or cannot be asked about), in the order of their names; each is in
+   * exactly one of healthy, sick, coming and unsure.
+   */
   readonly voters: readonly Voter[];
   readonly healthy: readonly Voter[];
   /** Its own nanny says so, or two sources do. */
@@ -21,6 +24,8 @@ export interface QuorumView {
   readonly coming: readonly Voter[];
   /** One source only says that it is gone. */
   readonly unsure: readonly Voter[];
+  /** On record as voters, but etcd lists them no more: somebody died between the removal and the record. */
+  readonly vanished: readonly Voter[];
   /** Of the present voters. */
   readonly quorum: number;
   readonly holds: boolean;
@@ -51,7 +56,20 @@ export const isServing = (status: NannyStatus | undefined): boolean =>
 
 /** What all plans of a formed cluster look at first. */
 export function quorumView(tenant: TenantRecord, observation: Observation, now: Date): QuorumView {
-  const voters = membersIn(tenant, 'voting');
+  const recorded = membersIn(tenant, 'voting');
+  const serving = recorded.filter((voter) => isServing(statusOf(voter.name, tenant, observation)));
+  const statuses = serving.flatMap((voter) => statusOf(voter.name, tenant, observation) ?? []);
+  const leaders = new Set(statuses.map((status) => status.self!.leader));
+  const leader = leaders.size === 1 ? serving.find((voter) => leaders.has(voter.etcdId)) : undefined;
+  const leading = leader && statusOf(leader.name, tenant, observation);
+  const listed = [leading, ...statuses].find((status) => status?.view?.linearizable)?.view?.members;
+  const vanished = recorded.filter(
+    (voter) =>
+      listed !== undefined &&
+      !serving.includes(voter) &&
+      !listed.some((entry) => entry.etcdId === voter.etcdId),
+  );
+  const voters = recorded.filter((voter) => !vanished.includes(voter));
   const problems: Record<string, string> = {};
   const sorted = {
     healthy: [] as Voter[],
@@ -64,16 +82,12 @@ export function quorumView(tenant: TenantRecord, observation: Observation, now: 
     sorted[condition].push(voter);
     if (problem !== undefined) problems[voter.name] = problem;
   }
-  const statuses = sorted.healthy.flatMap((voter) => statusOf(voter.name, tenant, observation) ?? []);
-  const leaders = new Set(statuses.map((status) => status.self!.leader));
-  const leader = leaders.size === 1 ? sorted.healthy.find((voter) => leaders.has(voter.etcdId)) : undefined;
-  const leading = leader && statusOf(leader.name, tenant, observation);
-  const listed = [leading, ...statuses].find((status) => status?.view?.linearizable)?.view?.members;
   const downgrade = statuses.find((status) => status.downgrade?.enabled)?.downgrade;
   const quorum = quorumOf(Math.max(voters.length, 1));
   return {
     voters,
     ...sorted,
+    vanished,
     quorum,
     holds: sorted.healthy.length >= quorum,
     leader,

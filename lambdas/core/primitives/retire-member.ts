@@ -26,8 +26,7 @@ export function retireMember(
   if (!options.surge || member.state !== 'voting') return remove;
 
   const view = quorumView(tenant, observation, now);
-  // Gone from etcd already: we died between the removal and the record.
-  if (view.listed && !view.healthy.includes(member) && !isListed(view.listed, member.etcdId)) return remove;
+  if (view.vanished.includes(member)) return remove;
   if (view.ambiguous) return waitSoon('wait-for-clear-view', view.ambiguous);
   const others = [...view.sick, ...view.unsure, ...view.coming].filter((voter) => voter.name !== name);
   if (others.length > 0) {
@@ -43,6 +42,3 @@ export function retireMember(
   if (view.leader === undefined) return waitSoon('wait-for-leader', 'the leader is not known');
   return remove;
 }
-
-const isListed = (listed: readonly { etcdId: string }[], etcdId: string): boolean =>
-  listed.some((entry) => entry.etcdId === etcdId);

@@ -1,8 +1,14 @@
-import { TransientError } from '../../../lambdas/core/errors.ts';
-import { quorumOf } from '../../../lambdas/core/members.ts';
+import { ControlPlaneError, LeaseLostError, TransientError } from '../../../lambdas/core/errors.ts';
 import type { NannyClient, NannyTarget } from '../../../lambdas/core/ports.ts';
-import type { EtcdState, NannyStatus } from '../../../lambdas/core/wire/admin.ts';
+import type {
+  EtcdState,
+  HashKvAnswer,
+  NannyStatus,
+  SnapshotProgress,
+  SwapRequest,
+} from '../../../lambdas/core/wire/admin.ts';
 import { type JoinAnswer, joinAnswerSchema } from '../../../lambdas/core/wire/join.ts';
+import { type Listed, SimCluster } from './sim-cluster.ts';
 import type { SimEcs, SimTask } from './sim-ecs.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
@@ -15,35 +21,36 @@ export type CallJoin = (
 interface SimMember {
   readonly task: SimTask;
   state: EtcdState;
-  boot?: { mode: string; incarnation: number; version: string; token: string; cluster: string };
+  /** How far it has applied the log. */
+  applied: number;
+  boot?: { mode: string; incarnation: number; version: string; token: string };
 }
 
 const bootMs = 300;
+const swapMs = 800;
 const argument = (boot: { etcdArguments: string[] }, name: string): string =>
   boot.etcdArguments.find((entry) => entry.startsWith(`--${name}=`))?.slice(name.length + 3) ?? '';
+const minorZero = (version: string): string => `${version.split('.').slice(0, 2).join('.')}.0`;
 
-/** 16 hex digits that depend on the text only, as etcd's ids depend on token, URLs and names. */
-function hexId(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const character of text) {
-    hash = BigInt.asUintN(64, (hash ^ BigInt(character.charCodeAt(0))) * 0x100000001b3n);
-  }
-  return hash.toString(16);
-}
-
-/** Every task's nanny and etcd: they join through the real join function, form quorums, and answer for their status. */
+/** Every task's nanny and etcd: they join through the real join function, form clusters, and answer for their status. */
 export class SimMembers implements NannyClient {
   readonly members = new Map<string, SimMember>();
+  readonly clusters = new Map<string, SimCluster>();
   /** Initial cluster by token: what S3 forbids shows here. */
   readonly founded = new Map<string, Set<string>>();
   readonly violations: string[] = [];
   /** Tasks whose network is cut. */
   readonly cut = new Set<string>();
+  /** A learner has all the data so long after its start. */
+  syncMs = 700;
   /** Called when a member gets its boot answer, before it starts. */
   onBoot: (task: SimTask) => void = () => undefined;
   /** Latched cluster tokens, asked when a member is told `new`. */
   isLatched: (tenantId: string, token: string) => Promise<boolean> = async () => false;
+  /** After each change of a membership. */
+  onChange: (change: string, cluster: SimCluster) => void = () => undefined;
 
+  readonly #fences = new Map<string, number>();
   readonly #clock: VirtualClock;
   readonly #ecs: SimEcs;
   readonly #call: CallJoin;
@@ -56,19 +63,100 @@ export class SimMembers implements NannyClient {
   }
 
   async status(target: NannyTarget): Promise<NannyStatus> {
-    const member = [...this.members.values()].find(
-      ({ task }) => task.ip === target.ip && task.desiredStatus !== 'STOPPED',
-    );
-    if (member === undefined || this.cut.has(member.task.taskArn)) {
-      throw new TransientError(`no answer from ${target.ip}`);
-    }
-    return this.#statusOf(member);
+    return this.#statusOf(this.#at(target));
   }
 
-  addLearner = (): never => this.#later();
-  promote = (): never => this.#later();
-  removeMember = (): never => this.#later();
-  moveLeadership = (): never => this.#later();
+  async addLearner(target: NannyTarget, fence: number, peerUrl: string): Promise<{ etcdId: string }> {
+    const { cluster } = this.#serving(target, fence);
+    if (cluster.downgradeTo !== undefined) this.violations.push('a learner was added during a downgrade');
+    const added = cluster.addLearner(peerUrl, this.#now());
+    this.onChange(`add ${added.etcdId}`, cluster);
+    return added;
+  }
+
+  async promote(target: NannyTarget, fence: number, etcdId: string): Promise<void> {
+    const { cluster } = this.#serving(target, fence);
+    const listed = cluster.members.get(etcdId);
+    const learner = listed && this.#memberOf(listed);
+    cluster.promote(etcdId, this.#now(), (learner?.applied ?? 0) >= cluster.index * 0.9);
+    this.onChange(`promote ${etcdId}`, cluster);
+  }
+
+  async removeMember(target: NannyTarget, fence: number, etcdId: string): Promise<void> {
+    const { cluster } = this.#serving(target, fence);
+    const listed = cluster.members.get(etcdId);
+    cluster.remove(etcdId, this.#now());
+    if (!cluster.hasQuorum) this.violations.push(`S1: removing ${etcdId} cost the quorum`);
+    this.onChange(`remove ${etcdId}`, cluster);
+    // A live member that is removed exits by itself with code 0, and so does its nanny.
+    const gone = listed && this.#memberOf(listed);
+    if (gone) {
+      gone.state = 'removed';
+      this.#clock.at(50, () => this.#ecs.end(gone.task, 'Essential container exited', 500));
+    }
+  }
+
+  async moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void> {
+    const { member, cluster } = this.#serving(target, fence);
+    cluster.moveLeader(this.#listedOf(member)!.etcdId, toEtcdId);
+  }
+
+  async downgrade(
+    target: NannyTarget,
+    fence: number,
+    action: 'validate' | 'enable' | 'cancel',
+    version: string,
+  ): Promise<void> {
+    const { cluster } = this.#serving(target, fence);
+    if (action === 'cancel') cluster.downgradeTo = undefined;
+    if (action !== 'enable') return;
+    if (cluster.downgradeTo !== undefined) {
+      throw new ControlPlaneError('invalid-request', 'downgrade job in progress');
+    }
+    cluster.downgradeTo = version;
+    cluster.downgradeSince = this.#now();
+  }
+
+  async swap(target: NannyTarget, fence: number, { etcdVersion }: SwapRequest): Promise<void> {
+    const { member, cluster } = this.#serving(target, fence);
+    const before = member.boot!.version;
+    const down = minorZero(etcdVersion) < minorZero(before);
+    if (down && this.#storageVersion(member, cluster) !== minorZero(etcdVersion)) {
+      member.state = 'data-lost';
+      this.violations.push(`${member.task.memberName} was swapped to ${etcdVersion} before the storage was`);
+      return;
+    }
+    member.boot = { ...member.boot!, version: etcdVersion };
+    member.state = 'starting';
+    this.#clock.at(swapMs, () => {
+      if (member.state === 'starting') member.state = 'ready';
+      const done = cluster.voters.every((voter) => this.#memberOf(voter)?.boot?.version === etcdVersion);
+      if (done) cluster.downgradeTo = undefined;
+    });
+  }
+
+  async compact(target: NannyTarget, fence: number): Promise<void> {
+    this.#serving(target, fence);
+  }
+
+  async defragment(target: NannyTarget, fence: number): Promise<void> {
+    this.#serving(target, fence);
+  }
+
+  async disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }> {
+    this.#serving(target, fence);
+    return { disarmed: 0 };
+  }
+
+  async hashKv(target: NannyTarget, revision: number): Promise<HashKvAnswer> {
+    this.#at(target);
+    return { hash: 1, hashRevision: revision, compactRevision: 0 };
+  }
+
+  async snapshot(target: NannyTarget): Promise<SnapshotProgress> {
+    this.#at(target);
+    return { state: 'done', bytes: 1, sha256: '0', revision: 1 };
+  }
 
   /** The process of a member's etcd, as its nanny would tell of it. */
   setState(memberName: string, state: EtcdState): void {
@@ -82,8 +170,55 @@ export class SimMembers implements NannyClient {
     return (await this.#post(member.task, 'report', { status: this.#statusOf(member) })).body;
   }
 
+  #now(): number {
+    return this.#clock.now().getTime();
+  }
+
+  #at(target: NannyTarget): SimMember {
+    const member = [...this.members.values()].find(
+      ({ task }) => task.ip === target.ip && task.lastStatus === 'RUNNING',
+    );
+    if (member === undefined || this.cut.has(member.task.taskArn)) {
+      throw new TransientError(`no answer from ${target.ip}`);
+    }
+    return member;
+  }
+
+  #serving(target: NannyTarget, fence: number): { member: SimMember; cluster: SimCluster } {
+    const member = this.#at(target);
+    const { tenantId } = member.task;
+    if (fence < (this.#fences.get(tenantId) ?? 0)) throw new LeaseLostError('somebody has a newer lease');
+    this.#fences.set(tenantId, fence);
+    const cluster = this.#clusterOf(member);
+    if (cluster === undefined || !this.#isUp(member)) throw new TransientError('etcd is down (etcd-down)');
+    return { member, cluster };
+  }
+
+  #clusterOf(member: SimMember): SimCluster | undefined {
+    return member.boot && this.clusters.get(member.boot.token);
+  }
+
+  #listedOf(member: SimMember): Listed | undefined {
+    return this.#clusterOf(member)?.byUrl(`https://${member.task.ip}:2380`);
+  }
+
+  #memberOf(listed: Listed): SimMember | undefined {
+    return [...this.members.values()].find(
+      ({ task }) => `https://${task.ip}:2380` === listed.peerUrl && task.lastStatus === 'RUNNING',
+    );
+  }
+
+  #isUp(member: SimMember): boolean {
+    return (
+      ['starting', 'ready'].includes(member.state) &&
+      member.boot !== undefined &&
+      !this.cut.has(member.task.taskArn) &&
+      member.task.lastStatus === 'RUNNING'
+    );
+  }
+
   async #live(task: SimTask): Promise<void> {
-    const member: SimMember = { task, state: 'waiting' };
+    const member: SimMember = { task, state: 'waiting', applied: 0 };
     this.members.set(task.memberName, member);
     const answer = await this.#join(member);
     if (answer === undefined) return;
@@ -107,85 +242,109 @@ export class SimMembers implements NannyClient {
   }
 
   async #boot(member: SimMember, answer: Extract<JoinAnswer, { answer: 'boot' }>): Promise<void> {
+    const { task } = member;
     const token = argument(answer, 'initial-cluster-token');
-    const cluster = argument(answer, 'initial-cluster');
-    this.onBoot(member.task);
-    if (answer.mode === 'new') {
-      if (await this.isLatched(member.task.tenantId, token)) {
-        this.violations.push(`S3: ${member.task.memberName} was told new after the latch`);
+    const initial = argument(answer, 'initial-cluster');
+    const urls = initial.split(',').map((entry) => entry.slice(entry.indexOf('=') + 1));
+    this.onBoot(task);
+    const { mode, incarnation, etcdVersion: version } = answer;
+    if (mode === 'new') {
+      if (await this.isLatched(task.tenantId, token)) {
+        this.violations.push(`S3: ${task.memberName} was told new after the latch`);
       }
       const founded = this.founded.get(token) ?? new Set();
-      this.founded.set(token, founded.add(cluster));
+      this.founded.set(token, founded.add(initial));
       if (founded.size > 1) this.violations.push(`S3: token ${token} has two initial clusters`);
+      if (!this.clusters.has(token)) {
+        const isUp = (etcdId: string): boolean => {
+          const listed = this.clusters.get(token)?.members.get(etcdId);
+          const up = listed && this.#memberOf(listed);
+          return up !== undefined && this.#isUp(up);
+        };
+        this.clusters.set(token, new SimCluster(token, urls, this.#now(), isUp));
+      }
     }
-    const { mode, incarnation, etcdVersion: version } = answer;
-    member.boot = { mode, incarnation, version, token, cluster };
+    member.boot = { mode, incarnation, version, token };
     member.state = 'starting';
     await this.#clock.sleep(bootMs);
-    if (mode !== 'new') member.state = 'data-lost';
-    // Ready when a quorum of the same cluster runs; each polls by itself, like /readyz.
-    while (member.state === 'starting' && member.task.desiredStatus !== 'STOPPED') {
-      if (this.#started(member).length >= quorumOf(cluster.split(',').length)) member.state = 'ready';
+    const cluster = this.clusters.get(token);
+    const listedUrls = [...(cluster?.members.values() ?? [])].map((listed) => listed.peerUrl);
+    // etcd refuses a list that is not its own; and a disk without data cannot be resumed.
+    const mayStart =
+      mode === 'new' || (mode === 'existing' && listedUrls.sort().join() === urls.sort().join());
+    if (!mayStart || cluster === undefined) member.state = 'data-lost';
+    else if (mode === 'existing') {
+      if (cluster.downgradeTo !== undefined) member.state = 'data-lost';
+      this.#clock.at(this.syncMs, () => {
+        member.applied = cluster.index;
+      });
+    } else member.applied = cluster.index;
+    // Ready when it votes and a quorum of its cluster runs; each polls by itself, like /readyz.
+    while (member.state === 'starting' && task.desiredStatus !== 'STOPPED') {
+      if (cluster?.hasQuorum && this.#listedOf(member)?.isLearner === false) member.state = 'ready';
       else await this.#clock.sleep(100);
     }
-    await this.#post(member.task, 'report', { status: this.#statusOf(member) });
+    await this.#post(task, 'report', { status: this.#statusOf(member) });
   }
 
-  #started(member: SimMember): SimMember[] {
-    return [...this.members.values()].filter(
-      (other) =>
-        other.boot !== undefined &&
-        other.boot.token === member.boot?.token &&
-        other.boot.cluster === member.boot.cluster &&
-        ['starting', 'ready'].includes(other.state) &&
-        !this.cut.has(other.task.taskArn) &&
-        other.task.desiredStatus !== 'STOPPED',
-    );
+  #storageVersion(member: SimMember, cluster: SimCluster): string {
+    const settled = cluster.downgradeTo !== undefined && this.#now() - cluster.downgradeSince > 1_500;
+    if (settled) return cluster.downgradeTo!;
+    const versions = cluster.voters.flatMap((voter) => this.#memberOf(voter)?.boot?.version ?? []);
+    return versions.map(minorZero).sort()[0] ?? minorZero(member.boot!.version);
   }
 
   #statusOf(member: SimMember): NannyStatus {
     const { task, boot } = member;
-    const ids = this.#started(member)
-      .map((other) => hexId(`${boot?.token} ${other.task.memberName}`))
-      .sort();
-    const clusterId = hexId(`${boot?.token} ${boot?.cluster}`);
-    const self = {
-      etcdId: hexId(`${boot?.token} ${task.memberName}`),
-      clusterId,
-      version: boot?.version ?? '3.6.16',
-      revision: 1,
-      raftTerm: 2,
-      raftIndex: 9,
-      raftAppliedIndex: 9,
-      leader: ids[0] ?? '0',
-      isLearner: false,
-      dbSize: 20_480,
-      dbSizeInUse: 16_384,
-      errors: [],
-    };
-    const others = [...this.members.values()].filter(
-      (other) => other.boot?.token === boot?.token && other.boot?.cluster === boot?.cluster,
-    );
+    const cluster = this.#clusterOf(member);
+    const listed = this.#listedOf(member);
+    const answers = cluster !== undefined && listed !== undefined && this.#isUp(member);
+    const state =
+      member.state === 'ready' && cluster !== undefined && !(cluster.hasQuorum && listed)
+        ? 'not-ready'
+        : member.state;
+    const applied = Math.min(member.applied, cluster?.index ?? 0);
     return {
       at: this.#clock.now().toISOString(),
       tenantId: task.tenantId,
       memberName: task.memberName,
       incarnation: boot?.incarnation ?? 0,
-      etcd: { state: member.state, restarts: 0 },
+      etcd: { state, restarts: 0 },
       alarms: [],
-      ...(member.state === 'ready' && {
-        self,
+      ...(answers && {
+        self: {
+          etcdId: listed.etcdId,
+          clusterId: cluster.clusterId,
+          version: boot?.version ?? '3.6.16',
+          revision: 1,
+          raftTerm: 2,
+          raftIndex: applied,
+          raftAppliedIndex: listed.isLearner ? applied : cluster.index,
+          leader: cluster.leader,
+          isLearner: listed.isLearner,
+          dbSize: 20_480,
+          dbSizeInUse: 16_384,
+          storageVersion: this.#storageVersion(member, cluster),
+          errors: [],
+        },
+        downgrade: {
+          enabled: cluster.downgradeTo !== undefined,
+          targetVersion: cluster.downgradeTo ?? '',
+        },
         view: {
-          clusterId,
-          linearizable: true,
-          members: others.map((other) => ({
-            etcdId: hexId(`${boot?.token} ${other.task.memberName}`),
-            name: other.task.memberName,
-            peerUrls: [`https://${other.task.ip}:2380`],
-            clientUrls: [`https://${other.task.ip}:2379`],
-            isLearner: false,
-            reachable: other.task.desiredStatus !== 'STOPPED' && !this.cut.has(other.task.taskArn),
-          })),
+          clusterId: cluster.clusterId,
+          linearizable: cluster.hasQuorum && !listed.isLearner,
+          members: [...cluster.members.values()].map((entry) => {
+            const other = this.#memberOf(entry);
+            return {
+              etcdId: entry.etcdId,
+              name: other?.boot === undefined ? '' : other.task.memberName,
+              peerUrls: [entry.peerUrl],
+              clientUrls: other === undefined ? [] : [`https://${other.task.ip}:2379`],
+              isLearner: entry.isLearner,
+              reachable: other !== undefined && this.#isUp(other),
+            };
+          }),
         },
       }),
     };
@@ -195,9 +354,5 @@ export class SimMembers implements NannyClient {
     const session = task.taskArn.split('/').at(-1)!;
     const who = { tenantId: task.tenantId, memberName: task.memberName };
     return this.#call(route, { ...who, ...body }, { session, sourceIp: task.ip });
-  }
-
-  #later(): never {
-    throw new Error('membership changes come with a later issue');
   }
 }

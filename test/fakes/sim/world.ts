@@ -1,11 +1,15 @@
 import { dutyOf } from '../../../lambdas/core/duty.ts';
 import { InvalidRequestError } from '../../../lambdas/core/errors.ts';
+import type { OperationKind } from '../../../lambdas/core/model/operation.ts';
 import type { TenantRecord } from '../../../lambdas/core/model/tenant.ts';
+import type { OperationDeps } from '../../../lambdas/core/operation-work.ts';
 import type { Cell, Dispatcher, Duty, Ids, Log, Pki } from '../../../lambdas/core/ports.ts';
-import { reconcile } from '../../../lambdas/core/reconcile.ts';
-import { createWork } from '../../../lambdas/create/work.ts';
+import { type ReconcileDeps, reconcile, type Work } from '../../../lambdas/core/reconcile.ts';
+import { updateTenant } from '../../../lambdas/core/update-tenant.ts';
+import { type CreateWorkDeps, createWork } from '../../../lambdas/create/work.ts';
 import { deleteWork } from '../../../lambdas/delete/work.ts';
 import { answer } from '../../../lambdas/join/route.ts';
+import { scaleWork } from '../../../lambdas/scale/work.ts';
 import { sweepDue, sweepTenant } from '../../../lambdas/sweep/sweep.ts';
 import { FakeKeyVault } from '../fake-key-vault.ts';
 import { InMemoryNameRegistry } from '../in-memory-name-registry.ts';
@@ -48,6 +52,13 @@ export interface WorldOptions {
     readonly lost?: (n: number) => boolean;
   };
 }
+
+type Deps = ReconcileDeps & CreateWorkDeps & OperationDeps;
+const workOf: Partial<Record<Duty, (deps: Deps) => Work>> = {
+  create: createWork,
+  delete: deleteWork,
+  scale: scaleWork,
+};
 
 /** SQS shows a message again this long after a crashed function took it. */
 const visibilityMs = 70_000;
@@ -126,6 +137,27 @@ export class World {
     return operationId;
   }
 
+  /** As the API does it: a spec change that needs an operation. */
+  async changeSpec(
+    tenantId: string,
+    kind: OperationKind,
+    spec: Partial<TenantRecord['spec']>,
+    more: Partial<TenantRecord> = {},
+  ): Promise<string> {
+    const operationId = this.ids.ulid();
+    const change = (tenant: TenantRecord): TenantRecord => ({
+      ...tenant,
+      ...more,
+      generation: tenant.generation + 1,
+      spec: { ...tenant.spec, ...spec },
+      operation: { operationId, kind },
+    });
+    await updateTenant(this, (await this.store.get(tenantId))!, change);
+    const tenant = (await this.store.get(tenantId))!;
+    await this.dispatcher.look(tenantId, dutyOf(tenant));
+    return operationId;
+  }
+
   /** Runs until `done`, at most `seconds` of virtual time. @returns whether it came to that */
   async until(done: () => boolean | Promise<boolean>, seconds = 900): Promise<boolean> {
     const limit = this.clock.now().getTime() + seconds * 1000;
@@ -172,7 +204,8 @@ export class World {
   async look(tenantId: string, duty: Duty): Promise<unknown> {
     const deps = { ...this.#invocation(duty), cell: simCell };
     if (duty === 'sweep') return sweepTenant(deps, tenantId);
-    const work = duty === 'create' ? createWork(deps) : deleteWork(deps);
+    const work = workOf[duty]?.(deps);
+    if (work === undefined) return undefined;
     return reconcile(deps, work, tenantId, new Date(this.clock.now().getTime() + 57_000));
   }
 
