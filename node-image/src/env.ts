@@ -17,6 +17,9 @@ const envSchema = z.object({
   AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: z.string().startsWith('/').optional(),
   AWS_CONTAINER_AUTHORIZATION_TOKEN: z.string().optional(),
   AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: z.string().optional(),
+  /** As the AWS SDKs know them; the first goes before the second. */
+  AWS_ENDPOINT_URL_S3: z.url({ protocol: /^https?$/ }).optional(),
+  AWS_ENDPOINT_URL: z.url({ protocol: /^https?$/ }).optional(),
 });
 
 export interface NannyEnv {
@@ -27,6 +30,8 @@ export interface NannyEnv {
   readonly memberName: string;
   readonly region: string;
   readonly metadataUri: string;
+  /** Instead of S3's own; undefined on AWS. */
+  readonly s3Endpoint: string | undefined;
   readonly credentials: {
     readonly uri: string;
     readonly token?: string;
@@ -68,6 +73,7 @@ export function parseEnv(variables: Readonly<Record<string, string | undefined>>
     memberName: env.NANNY_MEMBER,
     region: env.AWS_REGION,
     metadataUri: env.ECS_CONTAINER_METADATA_URI_V4,
+    s3Endpoint: env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL,
     credentials: {
       uri: full ?? `${ecsCredentialsHost}${relative}`,
       token: env.AWS_CONTAINER_AUTHORIZATION_TOKEN,

@@ -5,6 +5,7 @@ import { createLog, sentence } from './log.ts';
 import type { RunningMember } from './member.ts';
 import { readTaskIdentity, type TaskIdentity } from './metadata.ts';
 import { runNanny } from './nanny.ts';
+import { S3Client } from './s3/client.ts';
 import { backOffMs, realTiming as timing } from './timing.ts';
 
 /** Exit codes: 0 stopped or left, 1 a fault (ECS starts the container again), 2 an environment that cannot work. */
@@ -32,12 +33,13 @@ async function identify(metadataUri: string): Promise<TaskIdentity> {
 async function main(env: NannyEnv): Promise<void> {
   const { taskArn, ip } = await identify(env.metadataUri);
   log.info('Nanny started', { tenant: env.tenantId, member: env.memberName, taskArn, ip });
-  const { region } = env;
+  const { region, s3Endpoint: endpoint } = env;
   const credentials = containerCredentials(env.credentials, timing.now);
   await runNanny({
     env,
     ip,
     client: createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip }),
+    s3: new S3Client({ region, endpoint, credentials, timing }),
     etcdEnvironment: Object.fromEntries(passedToEtcd.map((name) => [name, process.env[name]])),
     writeLog,
     log,

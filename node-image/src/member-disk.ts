@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
 import { etcdVersionSchema, memberNameSchema, tenantIdSchema } from '../../lambdas/core/model/names.ts';
+import { snapshotProgressSchema } from '../../lambdas/core/wire/admin.ts';
+import { restoreOrderSchema } from '../../lambdas/core/wire/join.ts';
 import { makePrivateDirectory, replaceFile } from './files.ts';
 
 /** nanny.json: the last boot answer and what must outlive a restart of the nanny. */
@@ -13,13 +15,26 @@ const savedStateSchema = z.strictObject({
   memberName: memberNameSchema,
   incarnation: z.int(),
   /** `resume` from the moment etcd has written a WAL: from then on this disk is never given to `new` again (S3). */
-  mode: z.enum(['new', 'existing', 'resume']),
+  mode: z.enum(['new', 'existing', 'restore', 'resume']),
+  /** With mode `restore`: what is restored, until it has been. */
+  restore: restoreOrderSchema.optional(),
   etcdVersion: etcdVersionSchema,
   etcdArguments: z.array(z.string()),
   /** Highest fencing token seen on the admin API. */
   fence: z.int().min(0),
   /** Set once this disk must never be started again. */
   ended: z.strictObject({ state: z.enum(['removed', 'data-lost']), reason: z.string() }).optional(),
+  /** The last snapshots that were asked for, oldest first. `uploadId`: still to be aborted if nobody works on it. */
+  snapshots: z
+    .array(
+      z.strictObject({
+        bucket: z.string(),
+        key: z.string(),
+        uploadId: z.string().optional(),
+        progress: snapshotProgressSchema,
+      }),
+    )
+    .optional(),
 });
 
 export type SavedState = z.infer<typeof savedStateSchema>;
@@ -84,6 +99,11 @@ export class MemberDisk {
       if (saved === undefined) throw new Error('nanny.json is to be changed before it was first written');
       return { ...saved, ...change };
     });
+  }
+
+  /** Where a snapshot is made into a data directory before that takes its place; emptied when it is done. */
+  get restoreDirectory(): string {
+    return join(this.root, 'restore');
   }
 
   async space(): Promise<{ totalBytes: number; freeBytes: number }> {

@@ -2,9 +2,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
 import type { Log } from '../../lambdas/core/ports.ts';
-import type { NannyStatus } from '../../lambdas/core/wire/admin.ts';
-import { Fence } from './admin/fence.ts';
+import type { NannyStatus, SwapRequest } from '../../lambdas/core/wire/admin.ts';
+import { diskFence, Fence } from './admin/fence.ts';
 import { type AdminServer, startAdminServer } from './admin/server.ts';
+import { EtcdClient } from './etcd/client.ts';
 import { handOverLeadership } from './handover.ts';
 import type { JoinClient } from './join-client.ts';
 import type { MemberDisk, SavedState } from './member-disk.ts';
@@ -13,8 +14,11 @@ import { type Identity, type PkiStore, tlsOf } from './pki-store.ts';
 import { ReadinessProbe } from './readiness.ts';
 import { keepRenewing } from './renewal.ts';
 import { Reporter } from './reporter.ts';
+import { RestoreLoop } from './restore-loop.ts';
+import type { S3Client } from './s3/client.ts';
+import { Snapshots } from './snapshot/snapshots.ts';
 import { StatusSource } from './status.ts';
-import { EtcdSupervisor } from './supervisor.ts';
+import { type EtcdCommand, EtcdSupervisor } from './supervisor.ts';
 import type { Timing } from './timing.ts';
 
 /** Ports of a task, all on its own address (docs/internals.md). */
@@ -32,6 +36,7 @@ export interface MemberOptions {
   readonly pki: PkiStore;
   readonly identity: Identity;
   readonly client: JoinClient;
+  readonly s3: S3Client;
   readonly onLeave: (reason: string) => void;
   readonly writeLog: (line: string) => void;
   readonly log: Log;
@@ -47,20 +52,30 @@ export class RunningMember {
   readonly #reporter: Reporter;
   readonly #status: StatusSource;
   #identity: Identity;
+  readonly #snapshots: Snapshots;
   #supervisor: EtcdSupervisor | undefined;
+  #restoring: RestoreLoop | undefined;
   #admin: AdminServer | undefined;
   #loops: Promise<unknown> = Promise.resolve();
   #wakeWatch = new AbortController();
   #identityChanged = new AbortController();
 
   constructor(options: MemberOptions) {
-    const { ip, disk, client, log, timing, who, onLeave } = options;
+    const { ip, disk, client, s3, log, timing, who, onLeave } = options;
     this.#options = options;
     this.#identity = options.identity;
     const identity = () => this.#identity;
-    this.#observer = new Observer(`https://${ip}:${ports.client}`, identity);
+    const ownUrl = `https://${ip}:${ports.client}`;
+    this.#observer = new Observer(ownUrl, identity);
     this.#probe = new ReadinessProbe(`https://${ip}:${ports.metrics}`, identity);
     this.#reporter = new Reporter(client, { log, timing, onLeave });
+    this.#snapshots = new Snapshots({
+      s3,
+      openEtcd: () => new EtcdClient(ownUrl, tlsOf(this.#identity, 'client')),
+      saved: () => disk.saved?.snapshots ?? [],
+      save: (snapshots) => disk.update({ snapshots }),
+      log,
+    });
     this.#status = new StatusSource({
       ...who,
       incarnation: () => disk.saved?.incarnation ?? 0,
@@ -79,27 +94,25 @@ export class RunningMember {
   async start(): Promise<void> {
     const { disk, ip, log } = this.#options;
     const saved = disk.saved;
+    let restored: Promise<void> = Promise.resolve();
     if (saved && !saved.ended) {
-      this.#supervisor = this.#createSupervisor(saved);
-      this.#supervisor.start();
+      if (saved.mode === 'restore') restored = this.#restore(saved);
+      else this.#startEtcd(saved);
     }
     this.#admin = await startAdminServer(
       { ip, port: ports.admin, tls: tlsOf(this.#identity, 'admin'), log },
       {
         status: () => this.#status.current(),
-        changed: () => {
-          this.#status.forget();
-          this.#wakeWatch.abort();
-        },
+        changed: () => this.#lookAgain(),
         etcd: () => this.#observer.client(),
-        fence: new Fence({
-          current: () => disk.saved?.fence ?? 0,
-          raise: (fence) => disk.update({ fence }),
-        }),
+        snapshot: (request) => this.#snapshots.ask(request),
+        swap: (request) => this.#swap(request),
+        fence: new Fence(diskFence(disk, log)),
       },
     );
     // Not waited for at the stop: a report under way may take 15 s, and nobody needs its answer any more.
     this.#loops = Promise.all([
+      restored,
       this.#watch(),
       this.#reporter.run(),
       keepRenewing(
@@ -130,17 +143,11 @@ export class RunningMember {
 
   /** Hands leadership over (at most about 5 s), stops etcd, closes everything. */
   async stop(): Promise<void> {
-    const { log, timing } = this.#options;
     this.#stopping.abort();
     this.#wakeWatch.abort();
     this.#reporter.stop();
-    if (this.#supervisor?.view.pid !== undefined) {
-      await handOverLeadership(
-        () => this.#observer.look(() => timing.now().getTime(), 0),
-        () => this.#observer.client(),
-        log,
-      );
-    }
+    await this.#snapshots.stop();
+    await this.#handOver();
     await this.#supervisor?.stop(stopGraceMs);
     await this.#admin?.close();
     this.#observer.close();
@@ -152,8 +159,68 @@ export class RunningMember {
     this.#supervisor?.kill();
   }
 
+  async #handOver(): Promise<void> {
+    if (this.#supervisor?.view.pid === undefined) return;
+    const { log, timing } = this.#options;
+    const look = () => this.#observer.look(() => timing.now().getTime(), 0);
+    await handOverLeadership(look, () => this.#observer.client(), log);
+  }
+
+  #lookAgain(): void {
+    this.#status.forget();
+    this.#wakeWatch.abort();
+  }
+
+  async #restore(saved: SavedState): Promise<void> {
+    const { disk, s3, etcdDir, etcdEnvironment: environment, who, log, timing } = this.#options;
+    const { memberName } = who;
+    const etcdutl = findProgram(etcdDir, saved.etcdVersion, 'etcdutl');
+    const onChange = () => this.#lookAgain();
+    this.#restoring = new RestoreLoop({ disk, s3, etcdutl, environment, memberName, onChange, log, timing });
+    if (await this.#restoring.run(this.#stopping.signal)) this.#startEtcd(disk.saved!);
+    this.#restoring = undefined;
+    onChange();
+  }
+
+  #startEtcd(saved: SavedState): void {
+    this.#supervisor = this.#createSupervisor(saved);
+    this.#supervisor.start();
+  }
+
+  /**
+   * The same request again is done at once. nanny.json goes first: killed in between, the nanny starts what was ordered.
+   * @throws ControlPlaneError
+   */
+  async #swap({ etcdVersion, etcdArguments }: SwapRequest): Promise<void> {
+    const { disk, log } = this.#options;
+    const supervisor = this.#supervisor;
+    if (supervisor === undefined) {
+      throw new ControlPlaneError('etcd-down', 'etcd has not been started yet: try again.', {
+        retryable: true,
+      });
+    }
+    const command = this.#commandOf({ etcdVersion, etcdArguments });
+    await disk.update({ etcdVersion, etcdArguments });
+    // nanny.json may be ahead of what runs: a join answer changes it for the next start.
+    if (isSame(command, supervisor.command)) return;
+    log.info('Swapping etcd', { from: supervisor.command.program, to: command.program });
+    await this.#handOver();
+    await supervisor.swap(command, stopGraceMs);
+  }
+
+  #commandOf({ etcdVersion, etcdArguments }: SwapRequest): EtcdCommand {
+    const { disk, pki, etcdDir } = this.#options;
+    return {
+      program: findProgram(etcdDir, etcdVersion, 'etcd'),
+      arguments: etcdArguments.map((argument) =>
+        argument.replaceAll('{{data}}', disk.etcdDirectory).replaceAll('{{pki}}', pki.directory),
+      ),
+    };
+  }
+
   #etcdView(): NannyStatus['etcd'] {
     if (this.#supervisor) return this.#supervisor.view;
+    if (this.#restoring) return this.#restoring.view;
     const ended = this.#options.disk.saved?.ended;
     const at = this.#options.timing.now().toISOString();
     return {
@@ -164,21 +231,15 @@ export class RunningMember {
   }
 
   #createSupervisor(saved: SavedState): EtcdSupervisor {
-    const { disk, pki, etcdDir, etcdEnvironment, writeLog, log, timing } = this.#options;
+    const { disk, etcdEnvironment, writeLog, log, timing } = this.#options;
     return new EtcdSupervisor({
-      program: findProgram(etcdDir, saved.etcdVersion),
-      arguments: saved.etcdArguments.map((argument) =>
-        argument.replaceAll('{{data}}', disk.etcdDirectory).replaceAll('{{pki}}', pki.directory),
-      ),
+      ...this.#commandOf(saved),
       environment: etcdEnvironment,
       hasData: () => disk.hasData(),
-      isReady: () => this.#probe.isReady(),
+      readiness: () => this.#probe.check(),
       onData: () => disk.update({ mode: 'resume' }),
       onEnded: (state, reason) => disk.update({ ended: { state, reason } }),
-      onChange: () => {
-        this.#status.forget();
-        this.#wakeWatch.abort();
-      },
+      onChange: () => this.#lookAgain(),
       writeLog,
       log,
       timing,
@@ -196,8 +257,11 @@ export class RunningMember {
   }
 }
 
-function findProgram(etcdDir: string, version: string): string {
-  const program = join(etcdDir, version, 'etcd');
+const isSame = (a: EtcdCommand, b: EtcdCommand): boolean =>
+  JSON.stringify([a.program, a.arguments]) === JSON.stringify([b.program, b.arguments]);
+
+function findProgram(etcdDir: string, version: string, name: 'etcd' | 'etcdutl'): string {
+  const program = join(etcdDir, version, name);
   if (existsSync(program)) return program;
   const there = existsSync(etcdDir) ? readdirSync(etcdDir).join(', ') : 'nothing';
   throw new ControlPlaneError(

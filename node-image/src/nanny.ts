@@ -9,12 +9,14 @@ import { RunningMember } from './member.ts';
 import { MemberDisk, type SavedState } from './member-disk.ts';
 import { type Identity, PkiStore } from './pki-store.ts';
 import { generation } from './renewal.ts';
+import type { S3Client } from './s3/client.ts';
 import type { Timing } from './timing.ts';
 
 export interface NannyOptions {
   readonly env: Pick<NannyEnv, 'tenantId' | 'memberName' | 'dataDir' | 'etcdDir'>;
   readonly ip: string;
   readonly client: JoinClient;
+  readonly s3: S3Client;
   readonly etcdEnvironment: Readonly<Record<string, string | undefined>>;
   readonly writeLog: (line: string) => void;
   readonly log: Log;
@@ -99,6 +101,7 @@ async function saveBoot(
     ...who,
     incarnation: 'refuse' in decision ? (saved?.incarnation ?? answer.incarnation) : answer.incarnation,
     mode: 'refuse' in decision ? 'resume' : decision.start,
+    ...('start' in decision && decision.start === 'restore' && { restore: answer.restore }),
     etcdVersion: answer.etcdVersion,
     etcdArguments: answer.etcdArguments,
     fence: saved?.fence ?? 0,

@@ -8,8 +8,9 @@ import type { MemberSeen, NannyStatus } from '../wire/admin.ts';
 
 export type Voter = MemberIn<'voting'>;
 
-/** A member that has not become ready (again) by then is not coming up, it is sick. */
+/** A member that has not become ready by then, after its join or its swap, is not coming up, it is sick. */
 export const comingUpMs = 10 * 60_000;
+export const swapMs = 2 * 60_000;
 
 export interface QuorumView {
   /**
@@ -107,7 +108,7 @@ function conditionOf(
   const status = statusOf(voter.name, tenant, observation);
   if (isServing(status)) return { condition: 'healthy' };
   const young = now.getTime() - Date.parse(voter.joinedAt) < comingUpMs;
-  if (young && status !== undefined && ['waiting', 'starting'].includes(status.etcd.state)) {
+  if (young && status !== undefined && ['waiting', 'starting', 'learner'].includes(status.etcd.state)) {
     return { condition: 'coming', problem: `etcd is ${status.etcd.state}` };
   }
   // Ready, but promoted or without a leader a moment ago: elections and a late publish pass by themselves.

@@ -63,14 +63,17 @@ export const memberSeenSchema = z.strictObject({
 export type MemberSeen = z.infer<typeof memberSeenSchema>;
 
 /**
- * `waiting`: join has not said boot. `starting`: process runs, not ready. `ready`: /readyz answers 200.
- * `not-ready`: process runs, was ready, /readyz does not answer 200. `backing-off`: exited, will be started again.
+ * `waiting`: join has not said boot. `starting`: process runs, not ready; or a snapshot is being restored. `learner`:
+ * works, but does not vote yet: of the checks of /readyz only `non_learner` fails. `ready`: /readyz answers 200.
+ * `not-ready`: process runs, was ready or a learner, and is not now. `backing-off`: exited, will be started again (or
+ * the restore failed, will be tried again).
  * `data-lost`: will not be started again with this disk. `removed`: etcd left the cluster by itself (exit 0 after
  * removal). `stopped`: we were told to stop.
  */
 export const etcdStates = [
   'waiting',
   'starting',
+  'learner',
   'ready',
   'not-ready',
   'backing-off',

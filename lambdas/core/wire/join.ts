@@ -40,6 +40,20 @@ export const issuedCertificatesSchema = z.strictObject({
 
 export type IssuedCertificates = z.infer<typeof issuedCertificatesSchema>;
 
+/** What `etcdutl snapshot restore` makes a member's first data of. */
+export const restoreOrderSchema = z.strictObject({
+  bucket: z.string(),
+  key: z.string(),
+  /** Of the whole object. */
+  sha256: z.string(),
+  bumpRevision: z.int(),
+  initialCluster: z.string(),
+  initialAdvertisePeerUrl: z.url(),
+  token: z.string(),
+});
+
+export type RestoreOrder = z.infer<typeof restoreOrderSchema>;
+
 export const joinAnswerSchema = z.discriminatedUnion('answer', [
   /** Ask again after `retryAfterMs`. */
   z.strictObject({ answer: z.literal('wait'), reason: z.string(), retryAfterMs: z.int() }),
@@ -60,18 +74,8 @@ export const joinAnswerSchema = z.discriminatedUnion('answer', [
      */
     etcdArguments: z.array(z.string()),
     certificates: issuedCertificatesSchema,
-    restore: z
-      .strictObject({
-        bucket: z.string(),
-        key: z.string(),
-        sha256: z.string(),
-        bumpRevision: z.int(),
-        /** For `etcdutl snapshot restore`. */
-        initialCluster: z.string(),
-        initialAdvertisePeerUrl: z.url(),
-        token: z.string(),
-      })
-      .optional(),
+    /** With mode `restore` only. */
+    restore: restoreOrderSchema.optional(),
   }),
   /** This member is not wanted (any more): stop, do not ask again, exit 0. */
   z.strictObject({ answer: z.literal('leave'), reason: z.string() }),

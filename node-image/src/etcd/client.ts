@@ -1,7 +1,7 @@
 import type { EtcdStatus } from '../../../lambdas/core/wire/admin.ts';
 import type { Message } from './codec.ts';
 import { type ClientTls, GrpcConnection } from './grpc.ts';
-import { calls, type EtcdMember, type StatusResponse } from './messages.ts';
+import { calls, type EtcdMember, type StatusResponse, streams } from './messages.ts';
 
 type Calls = typeof calls;
 type RequestOf<K extends keyof Calls> = Calls[K]['request'] extends Message<infer T> ? Partial<T> : never;
@@ -42,13 +42,33 @@ export class EtcdClient {
   }
 
   async status(timeoutMs: number): Promise<EtcdStatus> {
-    return toStatus(await this.call('status', {}, timeoutMs));
+    return (await this.statusAndDowngrade(timeoutMs)).status;
+  }
+
+  /** `downgrade` is absent before 3.6. */
+  async statusAndDowngrade(
+    timeoutMs: number,
+  ): Promise<{ status: EtcdStatus; downgrade?: { enabled: boolean; targetVersion: string } }> {
+    const raw = await this.call('status', {}, timeoutMs);
+    return { status: toStatus(raw), ...(raw.downgradeInfo && { downgrade: raw.downgradeInfo }) };
   }
 
   /** Not linearizable: this member's own knowledge, answered without quorum too. */
   async members(linearizable: boolean, timeoutMs: number): Promise<MemberList> {
     const answer = await this.call('memberList', { linearizable }, timeoutMs);
     return { clusterId: answer.header?.clusterId ?? '0', members: answer.members };
+  }
+
+  /**
+   * The database file as it is now, piece by piece, its SHA-256 in the last 32 bytes. Works without quorum too.
+   * `remainingBytes` is what follows the piece, as etcd tells it: without the hash.
+   */
+  async *snapshot(idleMs: number): AsyncGenerator<{ blob: Buffer; remainingBytes: number }> {
+    const { path, request, response } = streams.snapshot;
+    for await (const answer of this.#connection.stream(path, request.encode({}), idleMs)) {
+      const { blob, remainingBytes } = response.decode(answer);
+      yield { blob, remainingBytes: Number(remainingBytes) };
+    }
   }
 
   close(): void {

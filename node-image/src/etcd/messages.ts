@@ -95,8 +95,13 @@ const statusResponse = message({
   isLearner: bool(10),
   storageVersion: string(11),
   dbSizeQuota: int64(12),
+  /** 3.6 and later. */
+  downgradeInfo: nested(13, message({ enabled: bool(1), targetVersion: string(2) })),
 });
 export type StatusResponse = Of<typeof statusResponse>;
+
+/** `remainingBytes` is what follows this blob, without the 32 bytes of the hash. */
+const snapshotResponse = message({ header: nested(1, header), remainingBytes: int64(2), blob: bytes(3) });
 
 const kv = '/etcdserverpb.KV/';
 const cluster = '/etcdserverpb.Cluster/';
@@ -159,4 +164,9 @@ export const calls = {
     request: message({ action: uint32(1), version: string(2) }),
     response: message({ header: nested(1, header), version: string(2) }),
   },
+} as const;
+
+/** Calls that etcd answers with many messages. */
+export const streams = {
+  snapshot: { path: `${maintenance}Snapshot`, request: empty, response: snapshotResponse },
 } as const;

@@ -58,6 +58,11 @@ beforeAll(async () => {
       status: async () => ({ memberName: 'maaaaaaa1' }) as never,
       changed: () => undefined,
       etcd: () => etcd,
+      snapshot: (request) => {
+        called.push(['snapshot', request]);
+        return { state: 'running', bytes: 0 };
+      },
+      swap: async (request) => void called.push(['swap', request]),
       fence: new Fence({
         current: () => fence,
         raise: async (token) => {

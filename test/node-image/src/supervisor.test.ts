@@ -33,7 +33,7 @@ function supervise(script: Entry[]) {
     arguments: [new URL('support/fake-etcd.mjs', import.meta.url).pathname, directory],
     environment: {},
     hasData: () => existsSync(join(directory, 'wal/0.wal')),
-    isReady: async () => existsSync(join(directory, 'ready')),
+    readiness: async () => ({ state: existsSync(join(directory, 'ready')) ? 'ready' : 'not-ready' }),
     onData: async () => {
       noted += 1;
     },
@@ -172,7 +172,7 @@ test('says that the program is missing and keeps trying', async () => {
     arguments: [],
     environment: {},
     hasData: () => true,
-    isReady: async () => false,
+    readiness: async () => ({ state: 'not-ready' }),
     onData: async () => undefined,
     onEnded: async () => undefined,
     onChange: () => undefined,
