@@ -35,7 +35,7 @@ export function buildApp(options: BuildOptions = {}): App {
   const state = new StateStack(app, name('state'), { config });
   const cells = config.cells.map((cell): BuiltCell => {
     const network = new NetworkStack(app, name(`${cell.id}-network`), { config, cell });
-    const fleet = new FleetStack(app, name(`${cell.id}-fleet`), { config, cell, network });
+    const fleet = new FleetStack(app, name(`${cell.id}-fleet`), { config, cell, network, state });
     return { id: cell.id, network, fleet };
   });
   new ControlPlaneStack(app, name('control-plane'), { config, etcdVersions, state, cells });

@@ -1,4 +1,4 @@
-import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -11,11 +11,13 @@ import { MemberTask } from './constructs/member-task.ts';
 import { nodeImage } from './constructs/node-image.ts';
 import { TaskRoles } from './constructs/task-roles.ts';
 import type { NetworkStack } from './network-stack.ts';
+import type { StateStack } from './state-stack.ts';
 
 export interface FleetStackProps extends StackProps {
   readonly config: Config;
   readonly cell: CellConfig;
   readonly network: NetworkStack;
+  readonly state: StateStack;
 }
 
 /**
@@ -31,7 +33,7 @@ export class FleetStack extends Stack {
 
   constructor(scope: Construct, id: string, props: FleetStackProps) {
     super(scope, id, props);
-    const { cell, config, network } = props;
+    const { cell, config, network, state } = props;
 
     this.cluster = new ecs.Cluster(this, 'Cluster', { vpc: network.vpc });
     acknowledge(
@@ -45,7 +47,14 @@ export class FleetStack extends Stack {
       description: 'One name per tenant',
     });
     this.joinAddress = new JoinAddress(this, 'Join', { endpoint: network.joinEndpoint });
-    this.roles = new TaskRoles(this, 'Roles', { joinAddress: this.joinAddress });
+    this.roles = new TaskRoles(this, 'Roles', {
+      nanny: {
+        joinRouteArns: this.joinAddress.routeArns,
+        cellId: cell.id,
+        backupBucketArn: state.backupBucketArn,
+        keyArn: state.key.keyArn,
+      },
+    });
 
     const logGroup = new logs.LogGroup(this, 'MemberLogs', {
       retention: config.logRetentionDays,
@@ -71,6 +80,17 @@ export class FleetStack extends Stack {
   /** Families instead of revisions: a deploy must not take away the right to start what is being started. */
   get taskDefinitionFamilies(): string[] {
     return [this.tasks.ebs, this.tasks.ephemeral].map((task) => task.family);
+  }
+
+  /** Start of the ARNs of all tasks of the cell. */
+  get taskArnPrefix(): string {
+    const arnFormat = ArnFormat.SLASH_RESOURCE_NAME;
+    return this.formatArn({
+      service: 'ecs',
+      resource: 'task',
+      resourceName: `${this.cluster.clusterName}/`,
+      arnFormat,
+    });
   }
 
   get passableRoles(): { readonly tasks: iam.IRole[]; readonly infrastructure: iam.IRole } {

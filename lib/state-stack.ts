@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -69,6 +69,15 @@ export class StateStack extends Stack {
 
     new CfnOutput(this, 'TableName', { value: this.table.tableName });
     new CfnOutput(this, 'BackupBucketName', { value: this.backups.bucketName });
+    new CfnOutput(this, 'BackupBucketArn', { value: this.backups.bucketArn });
     new CfnOutput(this, 'KeyArn', { value: this.key.keyArn });
+  }
+
+  /**
+   * The bucket, for policies of other stacks. By an output with a name of its own: cdk-nag's finding ids contain it, and
+   * one that CDK makes up cannot be known before the synth.
+   */
+  get backupBucketArn(): string {
+    return Fn.getStackOutput(this.stackName, 'BackupBucketArn', this.region);
   }
 }

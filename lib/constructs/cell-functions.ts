@@ -1,11 +1,17 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
+import type * as z from 'zod';
+import type { Duty } from '../../lambdas/core/ports.ts';
 import { envSchema as createEnv } from '../../lambdas/create/env.ts';
 import { envSchema as deleteEnv } from '../../lambdas/delete/env.ts';
 import { envSchema as joinEnv } from '../../lambdas/join/env.ts';
+import { envSchema as patchEnv } from '../../lambdas/patch/env.ts';
+import { envSchema as remediateEnv } from '../../lambdas/remediate/env.ts';
+import { envSchema as scaleEnv } from '../../lambdas/scale/env.ts';
 import { envSchema as sweepEnv } from '../../lambdas/sweep/env.ts';
 import { cellDocument, cellScope } from '../cell.ts';
 import type { Config } from '../config.ts';
@@ -14,10 +20,13 @@ import type { NetworkStack } from '../network-stack.ts';
 import { createPolicy } from '../policies/create.ts';
 import { deletePolicy } from '../policies/delete.ts';
 import { joinPolicy } from '../policies/join.ts';
+import { patchPolicy } from '../policies/patch.ts';
+import { remediatePolicy } from '../policies/remediate.ts';
+import { scalePolicy } from '../policies/scale.ts';
 import type { CellScope, StateScope } from '../policies/scope.ts';
 import { sweepPolicy } from '../policies/sweep.ts';
 import type { StateStack } from '../state-stack.ts';
-import { ControlFunction } from './control-function.ts';
+import { ControlFunction, type EnvironmentOf } from './control-function.ts';
 import { JoinRoutes } from './join-routes.ts';
 import { LookQueues, lookTimeout } from './look-queues.ts';
 
@@ -62,43 +71,38 @@ export class CellFunctions extends Construct {
     });
     new JoinRoutes(this, 'JoinRoutes', { address: fleet.joinAddress, handler: join.function });
 
-    const create = new ControlFunction(this, 'Create', {
-      name: 'create',
-      description: 'makes clusters',
-      envSchema: createEnv,
-      environment: sealed,
-      timeout: lookTimeout,
-      statements: createPolicy(stateScope, this.scope),
-      logRetentionDays,
-      network: inVpc,
-    });
-    const remove = new ControlFunction(this, 'Delete', {
-      name: 'delete',
-      description: 'takes clusters down',
-      envSchema: deleteEnv,
-      environment: record,
-      timeout: lookTimeout,
-      statements: deletePolicy(stateScope, this.scope),
-      logRetentionDays,
-      network: inVpc,
-    });
-    const sweep = new ControlFunction(this, 'Sweep', {
-      name: 'sweep',
-      description: 'looks at every tenant in time',
-      envSchema: sweepEnv,
-      environment: sealed,
-      timeout: lookTimeout,
-      statements: sweepPolicy(stateScope, this.scope),
-      logRetentionDays,
-      network: inVpc,
-    });
-
-    // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
-    const source = (queue: LookQueues['all'][number], batchSize: number) =>
-      new SqsEventSource(queue, { batchSize, reportBatchItemFailures: true });
-    create.function.addEventSource(source(this.queues.byDuty.create, 1));
-    remove.function.addEventSource(source(this.queues.byDuty.delete, 1));
-    sweep.function.addEventSource(source(this.queues.byDuty.sweep, 5));
+    // All of these call nannies, which listen inside the VPC only.
+    const worker = <S extends z.ZodObject>(
+      duty: Duty,
+      description: string,
+      envSchema: S,
+      environment: EnvironmentOf<S>,
+      statements: PolicyStatement[],
+    ) => {
+      const { function: worker } = new ControlFunction(this, `${duty[0]?.toUpperCase()}${duty.slice(1)}`, {
+        name: duty,
+        description,
+        envSchema,
+        environment,
+        timeout: lookTimeout,
+        statements,
+        logRetentionDays,
+        network: inVpc,
+      });
+      // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
+      const batchSize = duty === 'sweep' ? 5 : 1;
+      const queue = this.queues.byDuty[duty];
+      worker.addEventSource(new SqsEventSource(queue, { batchSize, reportBatchItemFailures: true }));
+      return worker;
+    };
+    const policy = (of: (state: StateScope, cell: CellScope) => PolicyStatement[]) =>
+      of(stateScope, this.scope);
+    worker('create', 'makes clusters', createEnv, sealed, policy(createPolicy));
+    worker('delete', 'takes clusters down', deleteEnv, record, policy(deletePolicy));
+    worker('scale', 'grows, shrinks and replaces', scaleEnv, sealed, policy(scalePolicy));
+    worker('patch', 'brings clusters to other versions', patchEnv, sealed, policy(patchPolicy));
+    worker('remediate', 'heals clusters', remediateEnv, sealed, policy(remediatePolicy));
+    const sweep = worker('sweep', 'looks at every tenant in time', sweepEnv, sealed, policy(sweepPolicy));
 
     new events.Rule(this, 'TaskEvents', {
       description: 'etcd-nanny: tasks of the cell start and stop',
@@ -109,10 +113,21 @@ export class CellFunctions extends Construct {
       },
       targets: [new targets.SqsQueue(this.queues.byDuty.sweep)],
     });
+    // Fargate tells of a task's end days before. Tasks without a service are named one by one, by their ARNs.
+    new events.Rule(this, 'TaskRetirements', {
+      description: 'etcd-nanny: Fargate is going to stop tasks of the cell',
+      eventPattern: {
+        source: ['aws.health'],
+        detailType: ['AWS Health Event'],
+        resources: events.Match.prefix(fleet.taskArnPrefix),
+        detail: { service: ['ECS'], eventTypeCode: ['AWS_ECS_TASK_PATCHING_RETIREMENT'] },
+      },
+      targets: [new targets.SqsQueue(this.queues.byDuty.sweep)],
+    });
     new events.Rule(this, 'EveryMinute', {
       description: 'etcd-nanny: safety net under lost events',
       schedule: events.Schedule.rate(Duration.minutes(1)),
-      targets: [new targets.LambdaFunction(sweep.function)],
+      targets: [new targets.LambdaFunction(sweep)],
     });
   }
 }

@@ -11,6 +11,7 @@ const reasons: Readonly<Record<string, string>> = {
   DescribeTasks: 'Task ids are not known before; bound to the cluster by ecs:cluster.',
   ListTasks: 'ListTasks knows no resource; bound to the cluster by ecs:cluster.',
   StopTasks: 'Task ids are not known before; bound to the cluster by ecs:cluster.',
+  Snapshots: 'Keys carry tenant, incarnation and revision; bound to the prefix of the cell.',
   CreateNames: 'The service does not exist yet; bound to the namespace by servicediscovery:NamespaceArn.',
   ListAddresses: 'ListInstances knows no resource; it reads addresses only.',
   AddAddresses: 'Cloud Map chooses the ids of services.',

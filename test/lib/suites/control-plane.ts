@@ -4,6 +4,9 @@ import { envSchema as api } from '../../../lambdas/api/env.ts';
 import { envSchema as create } from '../../../lambdas/create/env.ts';
 import { envSchema as remove } from '../../../lambdas/delete/env.ts';
 import { envSchema as join } from '../../../lambdas/join/env.ts';
+import { envSchema as patch } from '../../../lambdas/patch/env.ts';
+import { envSchema as remediate } from '../../../lambdas/remediate/env.ts';
+import { envSchema as scale } from '../../../lambdas/scale/env.ts';
 import { envSchema as sweep } from '../../../lambdas/sweep/env.ts';
 import { flat, type Json, localContext, type Resource, type Synthesized, synthesize } from '../synth.ts';
 
@@ -12,6 +15,9 @@ const schemas: Record<string, z.ZodObject> = {
   CellC1JoinFunction: join,
   CellC1CreateFunction: create,
   CellC1DeleteFunction: remove,
+  CellC1ScaleFunction: scale,
+  CellC1PatchFunction: patch,
+  CellC1RemediateFunction: remediate,
   CellC1SweepFunction: sweep,
 };
 
@@ -28,7 +34,7 @@ const byType = (type: string, test: (properties: Json) => boolean) =>
 describe('functions', () => {
   it('are all built alike: arm64, Node 24, ESM entry, own log group with retention', () => {
     const functions = app.of('AWS::Lambda::Function');
-    expect(functions).toHaveLength(5);
+    expect(functions).toHaveLength(8);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Architectures: ['arm64'],
@@ -51,7 +57,8 @@ describe('functions', () => {
 
   it('that call nannies live in the VPC; api and join do not need to', () => {
     const inVpc = Object.keys(schemas).filter((name) => functionOf(name).Properties.VpcConfig);
-    expect(inVpc).toEqual(['CellC1CreateFunction', 'CellC1DeleteFunction', 'CellC1SweepFunction']);
+    const outside = ['ApiFunction', 'CellC1JoinFunction'];
+    expect(inVpc).toEqual(Object.keys(schemas).filter((name) => !outside.includes(name)));
   });
 
   it('offer the versions that the deployment was told of', () => {
@@ -63,7 +70,7 @@ describe('functions', () => {
 describe('queues', () => {
   it('hide a message longer than its function may run, and end in a dead-letter queue', () => {
     const queues = byType('AWS::SQS::Queue', (queue) => queue.RedrivePolicy);
-    expect(queues).toHaveLength(3);
+    expect(queues).toHaveLength(6);
     for (const { Properties } of queues) {
       expect(Properties.VisibilityTimeout).toBeGreaterThan(
         functionOf('CellC1CreateFunction').Properties.Timeout,
@@ -72,11 +79,11 @@ describe('queues', () => {
     }
   });
 
-  it('refuse plain HTTP, all six of them', () => {
+  it('refuse plain HTTP, all twelve of them', () => {
     const policies = app
       .of('AWS::SQS::QueuePolicy')
       .map(({ Properties }) => flat(Properties.PolicyDocument.Statement));
-    expect(policies).toHaveLength(6);
+    expect(policies).toHaveLength(12);
     for (const statements of policies)
       expect(statements).toContainEqual(
         expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
@@ -85,7 +92,7 @@ describe('queues', () => {
 
   it('are read with partial batch failures: one bad message never repeats the others', () => {
     const sources = app.of('AWS::Lambda::EventSourceMapping');
-    expect(sources).toHaveLength(3);
+    expect(sources).toHaveLength(6);
     for (const { Properties } of sources)
       expect(Properties.FunctionResponseTypes).toEqual(['ReportBatchItemFailures']);
   });
@@ -102,6 +109,20 @@ describe('triggers', () => {
       detail: { clusterArn: [expect.stringMatching(/^<Cluster/)] },
     });
     expect(flat(tasks?.Properties.Targets[0].Arn)).toMatch(/^<CellC1QueuesSweep/);
+  });
+
+  it('wake the sweep when Fargate is going to retire tasks of our own cluster', () => {
+    const [retirements] = byType(
+      'AWS::Events::Rule',
+      (rule) => rule.EventPattern?.source[0] === 'aws.health',
+    );
+    expect(flat(retirements?.Properties.EventPattern)).toEqual({
+      source: ['aws.health'],
+      'detail-type': ['AWS Health Event'],
+      resources: [{ prefix: expect.stringMatching(/:task\/<Cluster\w+>\/$/) }],
+      detail: { service: ['ECS'], eventTypeCode: ['AWS_ECS_TASK_PATCHING_RETIREMENT'] },
+    });
+    expect(flat(retirements?.Properties.Targets[0].Arn)).toMatch(/^<CellC1QueuesSweep/);
   });
 });
 

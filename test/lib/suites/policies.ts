@@ -39,6 +39,33 @@ const poll = [
 ];
 const dns = ['route53:ChangeResourceRecordSets', 'route53:GetHostedZone', 'route53:ListHostedZonesByName'];
 
+const tasks = [
+  'ecs:DescribeTasks',
+  'ecs:ListTasks',
+  'ecs:RunTask',
+  'ecs:StopTask',
+  'ecs:TagResource',
+  'iam:PassRole',
+  'iam:PassRole',
+];
+/** Members in and out of a cluster that has formed. */
+const members = [
+  ...logs,
+  ...network,
+  ...poll,
+  ...dns,
+  ...tasks,
+  'dynamodb:GetItem',
+  'dynamodb:PutItem',
+  'dynamodb:Query',
+  'dynamodb:Query',
+  'kms:Decrypt',
+  'servicediscovery:DeregisterInstance',
+  'servicediscovery:ListInstances',
+  'servicediscovery:RegisterInstance',
+  'sqs:SendMessage',
+];
+
 const allowed: Record<string, string[]> = {
   ApiRole: [
     ...logs,
@@ -62,15 +89,9 @@ const allowed: Record<string, string[]> = {
     ...network,
     ...poll,
     ...dns,
+    ...tasks,
     'dynamodb:GetItem',
     'dynamodb:PutItem',
-    'ecs:DescribeTasks',
-    'ecs:ListTasks',
-    'ecs:RunTask',
-    'ecs:StopTask',
-    'ecs:TagResource',
-    'iam:PassRole',
-    'iam:PassRole',
     'kms:Decrypt',
     'kms:Encrypt',
     'servicediscovery:CreateService',
@@ -105,12 +126,22 @@ const allowed: Record<string, string[]> = {
     'kms:Decrypt',
     'sqs:SendMessage',
   ],
-  RolesTask: ['execute-api:Invoke'],
+  CellC1ScaleRole: members,
+  CellC1PatchRole: members,
+  CellC1RemediateRole: members,
+  RolesTask: [
+    'execute-api:Invoke',
+    'kms:Decrypt',
+    'kms:GenerateDataKey',
+    's3:AbortMultipartUpload',
+    's3:GetObject',
+    's3:PutObject',
+  ],
 };
 
 describe('least privilege', () => {
   it.each(Object.keys(allowed))('%s may do this and nothing else', (role) => {
-    expect(rights(role)).toEqual(allowed[role]?.sort());
+    expect(rights(role)).toEqual([...(allowed[role] ?? [])].sort());
   });
 
   it('names every right by a Sid of its own, so that each can be taken away alone', () => {
@@ -150,7 +181,8 @@ describe('least privilege', () => {
     expect(purposes('ApiRole')).toBe('ca');
     expect(purposes('CellC1JoinRole')).toBe('ca');
     expect(purposes('CellC1CreateRole')).toBe('control-plane');
-    expect(purposes('CellC1SweepRole')).toBe('control-plane');
+    for (const role of ['CellC1SweepRole', 'CellC1ScaleRole', 'CellC1PatchRole', 'CellC1RemediateRole'])
+      expect(purposes(role)).toBe('control-plane');
   });
 
   it('runs tasks of this cell in its cluster only, and passes three roles to ECS only', () => {
@@ -175,11 +207,22 @@ describe('least privilege', () => {
   });
 
   it('lets a task call the three join routes and nothing else', () => {
-    const [statement] = statementsOf('RolesTask');
+    const statement = statementsOf('RolesTask').find(({ Sid }) => Sid === 'CallJoin');
     expect(statement.Resource.map((arn: string) => arn.split('>/').at(-1))).toEqual([
       'v1/POST/join',
       'v1/POST/renew',
       'v1/POST/report',
     ]);
+  });
+
+  it('lets a task write and read snapshots below the prefix of its cell only, and neither list nor delete', () => {
+    const bySid = (sid: string) => statementsOf('RolesTask').find((statement) => statement.Sid === sid);
+    expect(bySid('Snapshots').Resource).toMatch(/^<BackupBucketArn>\/c1\/\*$/);
+    expect(bySid('SnapshotKey')).toMatchObject({
+      Resource: expect.stringMatching(/^<Key\w*Arn>$/),
+      Condition: {
+        StringEquals: { 'kms:EncryptionContext:aws:s3:arn': '<BackupBucketArn>' },
+      },
+    });
   });
 });
