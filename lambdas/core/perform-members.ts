@@ -11,6 +11,7 @@ import { madeFor } from './primitives/outdated.ts';
 import { entryOf, isServing, quorumView, statusOf } from './primitives/quorum-view.ts';
 import { checkStep } from './safety.ts';
 import type { Observation, Step } from './step.ts';
+import { compareVersions } from './version-order.ts';
 import { minorZero } from './version-rules.ts';
 
 export interface MemberDeps {
@@ -149,7 +150,7 @@ export function memberPerformers(deps: MemberDeps): Performers {
 
     async downgrade(step, context) {
       const { tenant } = context;
-      const target = voterOf(context);
+      const target = newestVoter(context);
       if (target === undefined) return notYet(nobody);
       const version = minorZero(step.version);
       return attempt(async () => {
@@ -165,7 +166,11 @@ export function memberPerformers(deps: MemberDeps): Performers {
       const member = tenant.members[step.member];
       if (member?.state !== 'voting') return nothingToDo(`${step.member} does not vote`);
       const { version } = step;
-      const made = { ...(member.made ?? madeFor(tenant, deps.cell.taskDefinitions)), version };
+      const made = {
+        ...(member.made ?? madeFor(tenant, deps.cell.taskDefinitions)),
+        version,
+        swappedAt: deps.clock.now().toISOString(),
+      };
       if (statusOf(member.name, tenant, observation)?.self?.version !== version) {
         if (refusal !== undefined) return notYet(refusal);
         if (tenant.incarnation.state !== 'formed') return notYet('the cluster has not formed');
@@ -215,6 +220,17 @@ export function memberPerformers(deps: MemberDeps): Performers {
       return undefined;
     });
   }
+}
+
+/** Only the newer minor knows the way down. */
+function newestVoter({ tenant, observation, now }: PerformContext): NannyTarget | undefined {
+  const version = (name: string): string => statusOf(name, tenant, observation)?.self?.version ?? '0.0.0';
+  const { healthy, leader } = quorumView(tenant, observation, now);
+  const [voter] = [...healthy].sort(
+    (a, b) =>
+      compareVersions(version(b.name), version(a.name)) || Number(b === leader) - Number(a === leader),
+  );
+  return voter && { tenant, ip: voter.ip };
 }
 
 const listedId = (tenant: TenantRecord, observation: Observation, now: Date, name: string) =>

@@ -11,6 +11,8 @@ export const madeSchema = z.strictObject({
   quotaMiB: z.int(),
   /** ARN with revision: the image. */
   taskDefinition: z.string(),
+  /** When its binary was swapped in place: it is away for a moment, not sick. */
+  swappedAt: isoTimeSchema.optional(),
 });
 
 export type Made = z.infer<typeof madeSchema>;

@@ -33,6 +33,8 @@ export function chooseSuccessor(
 export interface Leavers {
   readonly zones: readonly string[];
   readonly taskDefinitions: TaskDefinitions;
+  /** Nobody is replaced for being outdated: another way brings them up to date. */
+  readonly keepOutdated?: boolean;
 }
 
 /**
@@ -44,10 +46,11 @@ export function chooseLeaver(
   tenant: TenantRecord,
   observation: Observation,
   view: QuorumView,
-  { zones, taskDefinitions }: Leavers,
+  { zones, taskDefinitions, keepOutdated }: Leavers,
 ): Voter {
   const replaced = (voter: Voter): boolean =>
-    voter.name in (tenant.replaceRequests ?? {}) || isOutdated(tenant, voter, taskDefinitions);
+    voter.name in (tenant.replaceRequests ?? {}) ||
+    (!keepOutdated && isOutdated(tenant, voter, taskDefinitions));
   const surge = view.voters.some(replaced) && view.voters.some((voter) => !replaced(voter));
   const keys = (voter: Voter): number[] => [
     view.sick.includes(voter) ? 0 : 1,
@@ -67,13 +70,14 @@ export function chooseLeaver(
 export function chooseReplaced(
   tenant: TenantRecord,
   view: QuorumView,
-  taskDefinitions: TaskDefinitions,
+  { taskDefinitions, keepOutdated }: Omit<Leavers, 'zones'>,
 ): { member: Voter; reason: string } | undefined {
   const requests = tenant.replaceRequests ?? {};
   const last = (voter: Voter): number => Number(view.leader === voter);
   const candidates = membersIn(tenant, 'voting').sort((a, b) => last(a) - last(b) || byName(a, b));
   const asked = candidates.find((voter) => voter.name in requests);
   if (asked) return { member: asked, reason: requests[asked.name]! };
+  if (keepOutdated) return undefined;
   const member = candidates.find((voter) => isOutdated(tenant, voter, taskDefinitions));
   return member && { member, reason: 'it is not what the spec says' };
 }

@@ -7,7 +7,7 @@ import { chooseLeaver, chooseReplaced, type Leavers, zoneForNewcomer } from './c
 import { clearLeaving } from './clear-leaving.ts';
 import { firstOf, waitLong, waitSoon } from './decide.ts';
 import { isOutdated } from './outdated.ts';
-import { type QuorumView, quorumView, tellOf } from './quorum-view.ts';
+import { type QuorumView, quorumView, statusOf, tellOf } from './quorum-view.ts';
 import { request } from './replace.ts';
 import { retireMember } from './retire-member.ts';
 
@@ -45,18 +45,23 @@ function bringNext(
   tenant: TenantRecord,
   view: QuorumView,
   now: Date,
-  { zones, taskDefinitions }: Leavers,
+  context: Leavers,
 ): Decision | undefined {
+  const { zones } = context;
   const { members } = tenant.spec;
   const missing = view.voters.length < members;
-  const replaced = missing ? undefined : chooseReplaced(tenant, view, taskDefinitions);
+  const replaced = missing ? undefined : chooseReplaced(tenant, view, context);
   if (!missing && replaced === undefined) return undefined;
   if (membersIn(tenant, 'leaving').length > leavingAtOnce) return undefined;
   const turn = dueShard(tenant.tenantId) % zones.length;
   const { version } = tenant.spec;
   return replaced
     ? request(tenant, now, members + 1, { zone: replaced.member.zone, version })
-    : request(tenant, now, members, { zone: zoneForNewcomer(tenant, zones, turn), version });
+    : request(tenant, now, members, {
+        zone: zoneForNewcomer(tenant, zones, turn),
+        // While a minor step goes down in place, a newcomer runs what the others run.
+        ...(!context.keepOutdated && { version }),
+      });
 }
 
 function whyLeaving(tenant: TenantRecord, name: string, { taskDefinitions }: Leavers): string {
@@ -100,7 +105,9 @@ export function isConverged(
     view.listed?.length === tenant.spec.members &&
     view.voters.every(
       (voter) =>
-        !isOutdated(tenant, voter, taskDefinitions) && !(voter.name in (tenant.replaceRequests ?? {})),
+        statusOf(voter.name, tenant, observation)?.self?.version === tenant.spec.version &&
+        !isOutdated(tenant, voter, taskDefinitions) &&
+        !(voter.name in (tenant.replaceRequests ?? {})),
     ) &&
     (tenant.nameServiceId === undefined ||
       view.voters.every((voter) => observation.names.includes(voter.name)))

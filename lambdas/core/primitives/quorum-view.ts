@@ -1,5 +1,6 @@
 import { clusterIdsSeen } from '../cluster-ids.ts';
 import { seenOf } from '../conditions.ts';
+import { judgeHashes } from '../hashes.ts';
 import { membersIn, membersOf, peerUrl, quorumOf } from '../members.ts';
 import type { Member, MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
@@ -48,12 +49,14 @@ export const statusOf = (name: string, tenant: TenantRecord, observation: Observ
     : undefined;
 };
 
-/** Ready, a voter, and it knows a leader. */
+/** Ready, a voter, and it knows a leader. A CORRUPT alarm makes every /readyz fail while the cluster goes on. */
 export const isServing = (status: NannyStatus | undefined): boolean =>
-  status?.etcd.state === 'ready' &&
+  (status?.etcd.state === 'ready' || (status?.etcd.state === 'not-ready' && hasCorruptAlarm(status))) &&
   status.self !== undefined &&
   !status.self.isLearner &&
   status.self.leader !== '0';
+
+const hasCorruptAlarm = ({ alarms }: NannyStatus): boolean => alarms.some(({ alarm }) => alarm === 'CORRUPT');
 
 /** What all plans of a formed cluster look at first. */
 export function quorumView(tenant: TenantRecord, observation: Observation, now: Date): QuorumView {
@@ -105,6 +108,10 @@ function conditionOf(
   observation: Observation,
   now: Date,
 ): { condition: 'healthy' | 'sick' | 'coming' | 'unsure'; problem?: string } {
+  const { hashes } = observation;
+  if (hashes && judgeHashes(hashes, membersIn(tenant, 'voting').length).odd.includes(voter.name)) {
+    return { condition: 'sick', problem: 'its data is not that of the majority (HashKV)' };
+  }
   const status = statusOf(voter.name, tenant, observation);
   if (isServing(status)) return { condition: 'healthy' };
   const young = now.getTime() - Date.parse(voter.joinedAt) < comingUpMs;

@@ -9,6 +9,8 @@ import { updateTenant } from '../../../lambdas/core/update-tenant.ts';
 import { type CreateWorkDeps, createWork } from '../../../lambdas/create/work.ts';
 import { deleteWork } from '../../../lambdas/delete/work.ts';
 import { answer } from '../../../lambdas/join/route.ts';
+import { versionGate } from '../../../lambdas/patch/gate.ts';
+import { patchWork } from '../../../lambdas/patch/work.ts';
 import { scaleWork } from '../../../lambdas/scale/work.ts';
 import { sweepDue, sweepTenant } from '../../../lambdas/sweep/sweep.ts';
 import { FakeKeyVault } from '../fake-key-vault.ts';
@@ -58,6 +60,7 @@ const workOf: Partial<Record<Duty, (deps: Deps) => Work>> = {
   create: createWork,
   delete: deleteWork,
   scale: scaleWork,
+  patch: (deps) => patchWork({ ...deps, gate: versionGate }),
 };
 
 /** SQS shows a message again this long after a crashed function took it. */

@@ -1,0 +1,20 @@
+import { type OperationDeps, operationHands } from '../core/operation-work.ts';
+import type { Work } from '../core/reconcile.ts';
+import type { VersionGate } from '../core/version-rules.ts';
+import { planPatch } from './plan.ts';
+
+export type PatchDeps = OperationDeps & { readonly gate: VersionGate };
+
+/** What patch brings to the reconcile loop. */
+export function patchWork(deps: PatchDeps): Work {
+  const context = {
+    zones: deps.cell.subnets.map((subnet) => subnet.zone),
+    taskDefinitions: deps.cell.taskDefinitions,
+    gate: deps.gate,
+  };
+  return {
+    duty: 'patch',
+    plan: (tenant, observation, now) => planPatch(tenant, observation, now, context),
+    ...operationHands(deps),
+  };
+}
