@@ -1,3 +1,4 @@
+import { dutyOf } from './duty.ts';
 import type { Operation, OperationStep, TimelineEvent } from './model/operation.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import type { Clock, Ids, Log, TenantStore } from './ports.ts';
@@ -33,8 +34,9 @@ export interface Journal {
 export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Promise<Journal> {
   const { tenantId } = tenant;
   const now = (): string => deps.clock.now().toISOString();
-  const operationId = tenant.operation?.operationId;
-  let operation = tenant.operation && (await load(deps, tenant, tenant.operation));
+  const current = currentOperation(tenant);
+  const operationId = current?.operationId;
+  let operation = current && (await load(deps, tenant, current));
   let pending: Promise<void> = Promise.resolve();
 
   const later = (what: string, write: () => Promise<void>): void => {
@@ -106,6 +108,12 @@ export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Prom
   };
 }
 
+/** What is worked on now: remediation goes before the operation that it interrupts. */
+export const currentOperation = (tenant: TenantRecord): TenantRecord['operation'] =>
+  tenant.remediation !== undefined && dutyOf(tenant) === 'remediate'
+    ? { operationId: tenant.remediation.operationId, kind: tenant.remediation.kind }
+    : tenant.operation;
+
 /** The operation as stored; a new one when the caller that wanted it died before it was written. */
 async function load(
   deps: JournalDeps,
@@ -113,14 +121,15 @@ async function load(
   { operationId, kind }: NonNullable<TenantRecord['operation']>,
 ): Promise<Operation> {
   const stored = await deps.store.getOperation(tenant.tenantId, operationId);
-  if (stored !== undefined) return stored;
+  // A remediation may turn out to be a recovery, or end in a resize.
+  if (stored !== undefined) return { ...stored, kind };
   const at = deps.clock.now().toISOString();
   return {
     operationId,
     tenantId: tenant.tenantId,
     kind,
     state: 'running',
-    requestedBy: tenant.owner,
+    requestedBy: kind === 'remediate' || kind === 'recover' ? 'etcd-nanny' : tenant.owner,
     createdAt: at,
     updatedAt: at,
     message: '',

@@ -1,8 +1,9 @@
-import { withBackoff, withoutBackoff } from './backoff.ts';
+import { withoutBackoff } from './backoff.ts';
 import { assessHealth, statusFrom } from './conditions.ts';
-import { leaving, membersIn, membersOf, withMembers } from './members.ts';
+import { membersIn, withMembers } from './members.ts';
 import type { Member } from './model/member.ts';
 import type { Performers } from './perform.ts';
+import { bootstrapPerformers } from './perform-bootstrap.ts';
 import { launchPerformers } from './perform-launch.ts';
 import type { Cell, Clock, Ids, KeyVault, NameRegistry, Pki, TaskRuntime } from './ports.ts';
 
@@ -23,6 +24,7 @@ export function createPerformers(deps: CreateDeps): Performers {
   const { cell } = deps;
   return {
     ...launchPerformers(deps),
+    ...bootstrapPerformers(deps),
 
     async 'issue-pki'(_step, { tenant: { tenantId } }) {
       const ca = await deps.pki.createAuthority(tenantId);
@@ -59,30 +61,6 @@ export function createPerformers(deps: CreateDeps): Performers {
       };
     },
 
-    async 'latch-cluster'(step, { now }) {
-      return {
-        message: `Quorum formed: cluster ${step.clusterId}, incarnation ${step.incarnation}.`,
-        mutate: (tenant) => {
-          const { incarnation } = tenant;
-          if (incarnation.state !== 'booting' || incarnation.number !== step.incarnation) return undefined;
-          const members = membersIn(tenant, 'joined').flatMap((member): Member[] => {
-            const etcdId = step.etcdIds[member.name];
-            return etcdId === undefined ? [] : [{ ...member, state: 'voting', etcdId }];
-          });
-          const { number, token, initialCluster } = incarnation;
-          const formed = {
-            state: 'formed' as const,
-            number,
-            token,
-            clusterId: step.clusterId,
-            initialCluster,
-            formedAt: now.toISOString(),
-          };
-          return withoutBackoff({ ...withMembers(tenant, members), incarnation: formed });
-        },
-      };
-    },
-
     async publish(_step, { tenant, observation, now }) {
       const voting = membersIn(tenant, 'voting');
       if (tenant.nameServiceId !== undefined) {
@@ -107,33 +85,6 @@ export function createPerformers(deps: CreateDeps): Performers {
             observedGeneration: tenant.generation,
             highestRevision: Math.max(stored.highestRevision, health.revision),
           });
-        },
-      };
-    },
-
-    async 'abandon-incarnation'(step, { now }) {
-      const token = deps.ids.clusterToken();
-      return {
-        event: 'decided',
-        message: `Incarnation ${step.incarnation} is given up (${step.reason}); starting again with new members.`,
-        mutate: (tenant) => {
-          const { incarnation } = tenant;
-          if (incarnation.state === 'formed' || incarnation.number !== step.incarnation) return undefined;
-          const members = membersOf(tenant).map((member) => leaving(member, step.reason, now.toISOString()));
-          return withBackoff(
-            {
-              ...withMembers(tenant, members),
-              incarnation: {
-                state: 'gathering',
-                number: step.incarnation + 1,
-                token,
-                // A recovery starts again from the same snapshot.
-                ...(incarnation.restore && { restore: incarnation.restore }),
-              },
-            },
-            step.reason,
-            now,
-          );
         },
       };
     },

@@ -7,6 +7,7 @@ import type { Performers } from './perform.ts';
 import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
 import { checkStep } from './safety.ts';
 import type { Decision, Plan, StepKind } from './step.ts';
+import { checkFleet } from './storm.ts';
 import { takeStep } from './take-step.ts';
 
 export interface ReconcileDeps {
@@ -135,13 +136,10 @@ async function loop(
     }
 
     const wanted = decision.step;
-    const verdict = checkStep({
-      step: wanted,
-      tenant,
-      observation,
-      now: deps.clock.now(),
-      zones: deps.cell.subnets.map((subnet) => subnet.zone),
-    });
+    const now = deps.clock.now();
+    const zones = deps.cell.subnets.map((subnet) => subnet.zone);
+    const alone = checkStep({ step: wanted, tenant, observation, now, zones });
+    const verdict = alone.allowed ? await checkFleet(deps, wanted, tenant, now) : alone;
     if (!verdict.allowed) {
       journal.refused(wanted.kind, verdict.rule, verdict.reason);
       await requeue(deps, work, held, 60);

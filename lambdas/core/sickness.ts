@@ -1,4 +1,5 @@
 import { seenOf } from './conditions.ts';
+import { judgeHashes } from './hashes.ts';
 import { membersIn, quorumOf } from './members.ts';
 import type { MemberIn } from './model/member.ts';
 import type { TenantRecord } from './model/tenant.ts';
@@ -45,6 +46,10 @@ export function sicknessOf(
     return { verdict: 'unsure', problem: `we cannot reach it (${own}), and no second source says so` };
   }
   const status = statusOf(member.name, tenant, observation);
+  const { hashes } = observation;
+  if (hashes && judgeHashes(hashes, membersIn(tenant, 'voting').length).odd.includes(member.name)) {
+    return sickNow('its data is not that of the majority (HashKV)', now);
+  }
   if (seen.healthy || isServing(status)) return { verdict: 'well' };
   // A corrupt cluster makes every /readyz fail; who is to blame is found out by hash.
   if (status?.self !== undefined && status.alarms.some(({ alarm }) => alarm === 'CORRUPT')) {
@@ -55,6 +60,15 @@ export function sicknessOf(
   const deadAt = new Date(since.getTime() + patienceMs);
   return { verdict: 'sick', problem: seen.problem ?? 'it is not ready', since, deadAt, certain };
 }
+
+/** Its own nanny and the comparison with all others are two sources, and waiting makes nothing better. */
+const sickNow = (problem: string, now: Date): Sickness => ({
+  verdict: 'sick',
+  problem,
+  since: now,
+  deadAt: now,
+  certain: true,
+});
 
 function patience(
   tenant: TenantRecord,

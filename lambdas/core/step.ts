@@ -84,6 +84,8 @@ export type Step =
     }
   /** Writes down since when quorum is lost, or that it is back. */
   | { readonly kind: 'note-quorum'; readonly lost: boolean }
+  /** Nothing could be started in this zone since then. */
+  | { readonly kind: 'note-zone'; readonly zone: string; readonly since: string }
   /** etcd's quota within what the disk can hold: the spec changes and the members follow by `resize`. */
   | { readonly kind: 'raise-quota'; readonly quotaMiB: number; readonly reason: string }
   /** `tried`: what could not be mended for now and is tried again later. */

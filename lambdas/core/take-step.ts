@@ -47,6 +47,8 @@ export async function takeStep(
     return true;
   }
   try {
+    // Written before the record lets go of it, as above.
+    if (wanted.kind === 'end-remediation') await journal.close('succeeded', wanted.message);
     const outcome = await perform(performers, wanted, { tenant, observation, now: startedAt });
     if (outcome.mutate !== undefined && outcome.notYet === undefined) {
       await held.save(outcome.mutate, { anyDuty: outcome.recordsWhatExists ?? false });

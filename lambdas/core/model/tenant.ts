@@ -171,6 +171,8 @@ export const tenantRecordSchema = z.strictObject({
           source: restoreSourceSchema.optional(),
         })
         .optional(),
+      /** Nothing could be started in this zone: members double up elsewhere (S4). */
+      zoneOut: z.strictObject({ zone: z.string(), since: isoTimeSchema }).optional(),
       /** How far making room in the database has come. */
       space: z
         .strictObject({

@@ -1,0 +1,254 @@
+import { withoutBackoff } from '../core/backoff.ts';
+import { assessHealth, statusFrom } from '../core/conditions.ts';
+import { TransientError } from '../core/errors.ts';
+import { membersIn, withMembers } from '../core/members.ts';
+import type { Member, MemberIn } from '../core/model/member.ts';
+import type { TenantRecord } from '../core/model/tenant.ts';
+import type { Outcome, PerformContext, Performers } from '../core/perform.ts';
+import type { Cell, Ids, NannyClient, NannyTarget, TenantStore } from '../core/ports.ts';
+import { quorumView } from '../core/primitives/index.ts';
+
+export interface RemediateDeps {
+  readonly cell: Cell;
+  readonly store: Pick<TenantStore, 'noteSick'>;
+  readonly ids: Pick<Ids, 'clusterToken'>;
+  readonly nannies: Pick<NannyClient, 'compact' | 'defragment' | 'disarm' | 'snapshot'>;
+}
+
+/** Added to every revision of a restored cluster, so that watchers notice (etcd's recovery guide; HyperShift too). */
+export const bumpRevision = 1_000_000_000;
+
+type Remediation = NonNullable<TenantRecord['remediation']>;
+
+/** The steps that only remediation takes. */
+export function remediatePerformers(deps: RemediateDeps): Performers {
+  const { nannies } = deps;
+  const zones = deps.cell.subnets.map((subnet) => subnet.zone);
+  return {
+    async 'note-quorum'({ lost }, { now }) {
+      return {
+        message: lost ? 'No quorum: a majority of the members is gone.' : 'Quorum is back.',
+        mutate: changing(({ quorumLostSince, ...rest }) => {
+          if (!lost) return quorumLostSince === undefined ? undefined : rest;
+          return quorumLostSince === undefined ? { ...rest, quorumLostSince: now.toISOString() } : undefined;
+        }),
+      };
+    },
+
+    async 'note-zone'({ zone, since }) {
+      return {
+        message: `Nothing can be started in ${zone}.`,
+        mutate: changing((remediation) => ({ ...remediation, zoneOut: { zone, since } })),
+      };
+    },
+
+    async 'begin-remediation'({ what, reason, recovery }, { tenant, now }) {
+      return {
+        event: 'decided',
+        message: reason,
+        mutate: (stored) => {
+          if (stored.remediation?.operationId !== tenant.remediation?.operationId) return undefined;
+          const { approved: _approved, recovery: _recovery, quorumLostSince, ...rest } = stored.remediation!;
+          const remediation: Remediation =
+            what === 'recover'
+              ? {
+                  ...rest,
+                  kind: what,
+                  reason,
+                  ...(quorumLostSince && { quorumLostSince }),
+                  ...(recovery && { recovery }),
+                }
+              : { ...rest, kind: what, reason };
+          const { conditions } = stored.status;
+          const since = now.toISOString();
+          return {
+            ...stored,
+            remediation,
+            status: { phase: what === 'recover' ? 'recovering' : 'degraded', conditions, since, reason },
+          };
+        },
+      };
+    },
+
+    async 'save-survivor'({ member: name, key }, { tenant }) {
+      const target = targetOf(tenant, name);
+      if (target === undefined) return notYet(`${name} is no voter any more`);
+      const progress = await nannies.snapshot(target, fenceOf(tenant), {
+        bucket: deps.cell.backupBucket,
+        key,
+      });
+      if (progress.state === 'running') {
+        return notYet(`${name} is writing its snapshot to S3 (${Math.floor(progress.bytes / 2 ** 20)} MiB)`);
+      }
+      if (progress.state === 'failed') {
+        throw new TransientError(`The snapshot of ${name} failed: ${progress.problem}`);
+      }
+      const { bytes, sha256, revision } = progress;
+      const source = { kind: 'survivor' as const, key, sha256, bytes, revision, bumpRevision };
+      return {
+        message: `${name} is saved: revision ${revision}, ${bytes} bytes, ${key}.`,
+        recordsWhatExists: true,
+        mutate: changing((remediation) =>
+          remediation.recovery?.key === key && remediation.recovery.source === undefined
+            ? { ...remediation, recovery: { ...remediation.recovery, source } }
+            : undefined,
+        ),
+      };
+    },
+
+    async 'new-incarnation'({ incarnation: number, source }) {
+      const token = deps.ids.clusterToken();
+      return {
+        event: 'decided',
+        message: `Every old task is stopped. Incarnation ${number + 1} begins from revision ${source.revision}; revisions go on from ${source.revision + source.bumpRevision}.`,
+        mutate: (tenant) => {
+          const { incarnation, remediation } = tenant;
+          if (incarnation.number !== number || incarnation.state !== 'formed' || remediation === undefined) {
+            return undefined;
+          }
+          const {
+            recovery: _recovery,
+            approved: _approved,
+            quorumLostSince: _since,
+            space: _space,
+            ...rest
+          } = remediation;
+          const { replaceRequests: _requests, ...stored } = tenant;
+          // The old members leave the record: join tells whoever is started by hand to leave.
+          return withoutBackoff({
+            ...stored,
+            members: {},
+            incarnation: { state: 'gathering', number: number + 1, token, restore: source },
+            remediation: rest,
+          });
+        },
+      };
+    },
+
+    async 'raise-quota'({ quotaMiB, reason }, { tenant: known, now }) {
+      return {
+        event: 'decided',
+        message: `Quota raised from ${known.spec.quotaMiB} to ${quotaMiB} MiB: ${reason}. Members are replaced one by one to get it.`,
+        mutate: (tenant) => {
+          if (tenant.spec.quotaMiB >= quotaMiB) return undefined;
+          const { remediation, ...rest } = tenant;
+          // The same operation id goes on as a resize when nothing else is under way: people see one story.
+          const operation =
+            tenant.operation ??
+            (remediation && { operationId: remediation.operationId, kind: 'resize' as const });
+          return {
+            ...rest,
+            ...(operation && { operation }),
+            spec: { ...tenant.spec, quotaMiB },
+            generation: tenant.generation + 1,
+            spaceTriedAt: now.toISOString(),
+          };
+        },
+      };
+    },
+
+    async compact({ revision, kept }, context) {
+      const target = voterOf(context);
+      if (target === undefined) return notYet('no healthy voter can be asked');
+      try {
+        await nannies.compact(target, fenceOf(context.tenant), revision);
+      } catch (error) {
+        // Somebody (an apiserver, ourselves before a crash) compacted as far already.
+        if (!/has been compacted/.test(String(error))) throw error;
+      }
+      return {
+        message: `History compacted to revision ${revision}${kept > 0 ? `: ${kept} revisions stay` : ''}.`,
+        mutate: changing((remediation) => ({ ...remediation, space: { kept, defragmented: [] } })),
+      };
+    },
+
+    async defragment({ member: name }, { tenant }) {
+      const target = targetOf(tenant, name);
+      if (target === undefined) return notYet(`${name} is no voter any more`);
+      await nannies.defragment(target, fenceOf(tenant));
+      return {
+        message: `Database of ${name} defragmented.`,
+        mutate: changing(({ space, ...remediation }) => ({
+          ...remediation,
+          space: { ...space, defragmented: [...new Set([...(space?.defragmented ?? []), name])].sort() },
+        })),
+      };
+    },
+
+    async disarm(_step, context) {
+      const target = voterOf(context);
+      if (target === undefined) return notYet('no healthy voter can be asked');
+      const { disarmed } = await nannies.disarm(target, fenceOf(context.tenant));
+      return { message: `${disarmed} alarms taken off: writes go on.` };
+    },
+
+    async 'end-remediation'({ message, tried }, { tenant: known, observation, now }) {
+      const health = assessHealth(known, observation, now, zones);
+      if (health.phase === 'available') await deps.store.noteSick(known.cell, known.tenantId, undefined);
+      return {
+        message,
+        mutate: (tenant) => {
+          const { remediation, ...rest } = tenant;
+          if (remediation?.operationId !== known.remediation?.operationId) return undefined;
+          const members = membersIn(tenant, 'voting').map((member): Member => {
+            const seen = health.members[member.name];
+            return seen === undefined ? member : withSickness(member, seen, now);
+          });
+          return withoutBackoff({
+            ...withMembers(rest, members),
+            status: statusFrom(tenant, health, now),
+            highestRevision: Math.max(tenant.highestRevision, health.revision),
+            ...(tried === 'space' && { spaceTriedAt: now.toISOString() }),
+            ...(tried === 'rebalance' && { rebalanceTriedAt: now.toISOString() }),
+          });
+        },
+      };
+    },
+  };
+}
+
+/** `sickSince` begins when a member turns unhealthy and stays until it is well. */
+export function withSickness<M extends MemberIn<'joined' | 'learner' | 'voting'>>(
+  member: M,
+  seen: NonNullable<M['seen']>,
+  now: Date,
+): M {
+  const before = member.seen;
+  const version = seen.version ?? before?.version;
+  const sickSince = seen.healthy
+    ? undefined
+    : before?.healthy === false
+      ? (before.sickSince ?? now.toISOString())
+      : now.toISOString();
+  return {
+    ...member,
+    seen: {
+      ...seen,
+      ...(version !== undefined && { version }),
+      ...(sickSince !== undefined && { sickSince }),
+      ...(before?.slowSince !== undefined && { slowSince: before.slowSince }),
+    },
+  };
+}
+
+const changing =
+  (change: (remediation: Remediation) => Remediation | undefined) =>
+  (tenant: TenantRecord): TenantRecord | undefined => {
+    const remediation = tenant.remediation && change(tenant.remediation);
+    return remediation && { ...tenant, remediation };
+  };
+
+function targetOf(tenant: TenantRecord, name: string): NannyTarget | undefined {
+  const member = tenant.members[name];
+  return member?.state === 'voting' ? { tenant, ip: member.ip } : undefined;
+}
+
+function voterOf({ tenant, observation, now }: PerformContext): NannyTarget | undefined {
+  const view = quorumView(tenant, observation, now);
+  const voter = view.leader ?? view.healthy[0];
+  return voter && { tenant, ip: voter.ip };
+}
+
+const notYet = (reason: string): Outcome => ({ message: reason, notYet: reason });
+
+const fenceOf = (tenant: TenantRecord): number => tenant.lease?.fence ?? tenant.fence;

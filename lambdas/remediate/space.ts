@@ -1,0 +1,141 @@
+import { membersIn } from '../core/members.ts';
+import type { TenantRecord } from '../core/model/tenant.ts';
+import { chooseSuccessor, type QuorumView, statusOf, waitSoon } from '../core/primitives/index.ts';
+import { type Decision, type Observation, step } from '../core/step.ts';
+import { windowOpens } from '../core/window.ts';
+
+const MiB = 1024 * 1024;
+/** Above this share of the quota room is made, before etcd raises NOSPACE. */
+export const fullShare = 0.85;
+/** Disarmed only at or below this: just below the quota the next writes would raise the alarm again. */
+export const roomyShare = 0.8;
+/** Revisions of history that stay at first: watches that were cut for a moment go on; none stay if that is not enough. */
+export const revisionsKept = 1_000;
+const fragmentedShare = 0.45;
+const fragmentedBytes = 100 * MiB;
+/** Less than this to be won is not worth blocking a member for. */
+const worthBytes = 1 * MiB;
+const worthShare = 0.05;
+/** etcd's own advice is not to go beyond 8 GiB. */
+const largestQuotaMiB = 8192;
+
+export interface Space {
+  readonly nospace: boolean;
+  /** dbSize of the fullest member, as a share of the quota. */
+  readonly share: number;
+  readonly fragmented: readonly string[];
+}
+
+/** How full and how fragmented the members' databases are, from the voters that answer. */
+export function spaceOf(tenant: TenantRecord, observation: Observation): Space {
+  const voters = membersIn(tenant, 'voting').flatMap((voter) => {
+    const status = statusOf(voter.name, tenant, observation);
+    return status?.self === undefined ? [] : [{ voter, status, self: status.self }];
+  });
+  const share = (dbSize: number, quotaMiB: number): number => dbSize / (quotaMiB * MiB);
+  return {
+    nospace: voters.some(({ status }) => status.alarms.some(({ alarm }) => alarm === 'NOSPACE')),
+    share: Math.max(
+      0,
+      ...voters.map(({ voter, self }) => share(self.dbSize, voter.made?.quotaMiB ?? tenant.spec.quotaMiB)),
+    ),
+    fragmented: voters
+      .filter(({ self }) => {
+        const unused = self.dbSize - self.dbSizeInUse;
+        return unused > fragmentedBytes && unused > self.dbSize * fragmentedShare;
+      })
+      .map(({ voter }) => voter.name),
+  };
+}
+
+export const isShort = ({ nospace, share }: Space): boolean => nospace || share > fullShare;
+
+/** Defragmentation for its own sake only in the tenant's window: each member stands still for a while. */
+export const mayDefragment = (tenant: TenantRecord, { fragmented }: Space, now: Date): boolean =>
+  fragmented.length > 0 && windowOpens(tenant.spec.maintenanceWindow, now) === undefined;
+
+/**
+ * NOSPACE, a nearly full quota, fragmentation: compact, defragment one by one with the leader last, disarm. If that
+ * does not help, a larger quota as far as the disk can hold it.
+ *
+ * @returns undefined when there is room
+ */
+export function makeRoom(
+  tenant: TenantRecord,
+  observation: Observation,
+  now: Date,
+  view: QuorumView,
+): Decision | undefined {
+  const space = spaceOf(tenant, observation);
+  const progress = tenant.remediation?.space;
+  const tidying = progress === undefined && mayDefragment(tenant, space, now);
+  if (!isShort(space) && !tidying && progress === undefined) return undefined;
+  const unwell = view.voters.length - view.healthy.length;
+  if (unwell > 0) return waitSoon('wait-for-voters', 'room is made when all members are well', 5);
+
+  const compaction = isShort(space) ? compact(tenant, observation, view, space) : undefined;
+  if (compaction) return compaction;
+  const defragmentation = defragment(tenant, observation, view);
+  if (defragmentation) return defragmentation;
+  if (space.nospace && space.share <= roomyShare) return step({ kind: 'disarm' });
+  return isShort(space) ? enlarge(tenant, space) : undefined;
+}
+
+/** Kubernetes (autoCompaction off) compacts itself and relies on its history: there only NOSPACE makes us compact. */
+function compact(
+  tenant: TenantRecord,
+  observation: Observation,
+  view: QuorumView,
+  { nospace, share }: Space,
+): Decision | undefined {
+  if (tenant.spec.autoCompaction.mode === 'off' && !nospace) return undefined;
+  const { kept, defragmented = [] } = tenant.remediation?.space ?? {};
+  const revision = Math.max(0, ...view.healthy.map((voter) => revisionOf(voter.name, tenant, observation)));
+  if (kept === undefined && revision > revisionsKept) {
+    return step({ kind: 'compact', revision: revision - revisionsKept, kept: revisionsKept });
+  }
+  const triedAll = view.voters.every((voter) => defragmented.includes(voter.name));
+  const allKept = kept === undefined || (kept > 0 && triedAll && share > roomyShare);
+  return allKept && nospace && revision > 1 ? step({ kind: 'compact', revision, kept: 0 }) : undefined;
+}
+
+function defragment(tenant: TenantRecord, observation: Observation, view: QuorumView): Decision | undefined {
+  const done = tenant.remediation?.space?.defragmented ?? [];
+  const worth = view.healthy.filter((voter) => {
+    const self = statusOf(voter.name, tenant, observation)?.self;
+    if (self === undefined || done.includes(voter.name)) return false;
+    const unused = self.dbSize - self.dbSizeInUse;
+    return unused > worthBytes || unused > self.dbSize * worthShare;
+  });
+  const follower = worth.find((voter) => voter.name !== view.leader?.name);
+  if (follower) return step({ kind: 'defragment', member: follower.name });
+  const [leader] = worth;
+  if (leader === undefined) return undefined;
+  if (view.leader === undefined) return waitSoon('wait-for-leader', 'the leader is not known');
+  const to = chooseSuccessor(tenant, observation, view, leader.name);
+  // Alone: nobody to hand over to, and nobody else to serve meanwhile.
+  return to
+    ? step({ kind: 'move-leadership', from: leader.name, to: to.name })
+    : step({ kind: 'defragment', member: leader.name });
+}
+
+/** The largest quota that a disk can hold: 2.2 times the database (snapshots, WAL) and half a GiB. */
+export const quotaLimitMiB = (storageGiB: number): number =>
+  Math.min(largestQuotaMiB, Math.floor(((storageGiB - 0.5) * 1024) / 2.2));
+
+function enlarge(tenant: TenantRecord, { nospace, share }: Space): Decision | undefined {
+  const { quotaMiB, storageGiB } = tenant.spec;
+  const used = `the database uses ${Math.round(share * 100)} % of its quota of ${quotaMiB} MiB after compaction and defragmentation`;
+  const wanted = Math.ceil((share * quotaMiB) / 0.7);
+  const next = Math.min(quotaLimitMiB(storageGiB), Math.max(wanted, Math.ceil(quotaMiB * 1.25)));
+  if (next * roomyShare > share * quotaMiB && next > quotaMiB) {
+    return step({ kind: 'raise-quota', quotaMiB: next, reason: used });
+  }
+  const message = `${used}, and ${storageGiB} GiB of storage hold no larger one: delete keys, or give the tenant more storage and quota`;
+  return nospace || share > fullShare
+    ? step({ kind: 'end-remediation', message, tried: 'space' })
+    : undefined;
+}
+
+const revisionOf = (name: string, tenant: TenantRecord, observation: Observation): number =>
+  statusOf(name, tenant, observation)?.self?.revision ?? 0;

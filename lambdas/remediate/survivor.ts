@@ -1,0 +1,48 @@
+import { membersIn } from '../core/members.ts';
+import type { MemberIn } from '../core/model/member.ts';
+import type { TenantRecord } from '../core/model/tenant.ts';
+import { statusOf } from '../core/primitives/index.ts';
+import type { Observation } from '../core/step.ts';
+import type { EtcdStatus } from '../core/wire/admin.ts';
+
+export interface Survivor {
+  readonly member: MemberIn<'voting'>;
+  readonly self: EtcdStatus;
+}
+
+/** Voters whose etcd still answers, the best source first (S6): highest term, then index, then what it has applied. */
+export function survivorsOf(tenant: TenantRecord, observation: Observation): Survivor[] {
+  return membersIn(tenant, 'voting')
+    .flatMap((member): Survivor[] => {
+      const status = statusOf(member.name, tenant, observation);
+      const self = status?.self;
+      return self === undefined || self.isLearner || status?.etcd.state === 'data-lost'
+        ? []
+        : [{ member, self }];
+    })
+    .sort(
+      (a, b) =>
+        b.self.raftTerm - a.self.raftTerm ||
+        b.self.raftIndex - a.self.raftIndex ||
+        b.self.raftAppliedIndex - a.self.raftAppliedIndex ||
+        (a.member.name < b.member.name ? -1 : 1),
+    );
+}
+
+/**
+ * What may be lost by going on from this survivor, for people, before anything is done. A follower has all that it
+ * has acknowledged; writes that only the lost members had are gone.
+ */
+export function lossOf(tenant: TenantRecord, { member, self }: Survivor, lost: readonly string[]): string {
+  const { revision, raftTerm, raftIndex, raftAppliedIndex } = self;
+  const known = tenant.highestRevision;
+  const behind =
+    known > revision
+      ? `Revision ${known} was seen before: ${known - revision} revisions may be missing.`
+      : `No higher revision was ever reported (${known}).`;
+  const unapplied =
+    raftIndex > raftAppliedIndex
+      ? ` ${raftIndex - raftAppliedIndex} entries that it had received but not applied are lost too.`
+      : '';
+  return `Best source is ${member.name} in ${member.zone} (term ${raftTerm}, index ${raftIndex}, revision ${revision}). ${behind}${unapplied} Writes that only ${lost.join(', ')} had when they were lost are lost: at most those acknowledged within the last replication round.`;
+}

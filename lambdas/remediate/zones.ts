@@ -1,0 +1,69 @@
+import { dueShard } from '../core/due-shard.ts';
+import { membersIn } from '../core/members.ts';
+import type { Member } from '../core/model/member.ts';
+import type { TenantRecord } from '../core/model/tenant.ts';
+import { type QuorumView, type Voter, zoneForNewcomer } from '../core/primitives/index.ts';
+import { spreadProblem, zoneCounts } from '../core/spread.ts';
+import { type Decision, step } from '../core/step.ts';
+
+/** A newcomer whose launch keeps failing, or that runs and does not join, for that long: its zone is out. */
+const stuckMs = 3 * 60_000;
+
+export interface NewcomerZone {
+  readonly zone: string;
+  readonly zoneOut?: { readonly zone: string; readonly since: string };
+}
+
+/**
+ * Where the next newcomer goes: the emptiest zone, which is the dead one's. When nobody could be brought up there for
+ * `zoneOutageHoldMinutes`, the next emptiest: static stability first (S4).
+ */
+export function newcomerZone(tenant: TenantRecord, now: Date, zones: readonly string[]): NewcomerZone {
+  const turn = dueShard(tenant.tenantId) % zones.length;
+  const zone = zoneForNewcomer(tenant, zones, turn);
+  const out = tenant.remediation?.zoneOut;
+  if (out?.zone !== zone || !isHeldLongEnough(tenant, out.since, now)) return { zone };
+  const others = zones.filter((each) => each !== zone);
+  return { zone: zoneForNewcomer(tenant, others, turn % others.length), zoneOut: out };
+}
+
+/**
+ * A newcomer is given up because its zone is out: at once when it was only meant to mend the spread, after the hold
+ * when it is missing. That the zone is out is written down first.
+ */
+export function giveUpStuck(tenant: TenantRecord, now: Date): Decision | undefined {
+  const [member] = membersIn(tenant, 'requested', 'launching');
+  if (member === undefined) return undefined;
+  const stuck = now.getTime() - Date.parse(member.requestedAt);
+  if (stuck < stuckMs) return undefined;
+  const surge = membersIn(tenant, 'voting').length >= tenant.spec.members;
+  // The cluster has been short of a member since its remediation began.
+  const since = tenant.remediation?.since ?? member.requestedAt;
+  if (!surge && !isHeldLongEnough(tenant, since, now)) return undefined;
+  const { name, zone } = member;
+  if (tenant.remediation?.zoneOut?.zone !== zone) return step({ kind: 'note-zone', zone, since });
+  const reason = `nothing could be started in ${zone} for ${Math.round(stuck / 60_000)} minutes`;
+  return step({ kind: 'remove-member', member: name, reason });
+}
+
+const isHeldLongEnough = (tenant: TenantRecord, since: string, now: Date): boolean =>
+  now.getTime() - Date.parse(since) >= tenant.spec.zoneOutageHoldMinutes * 60_000;
+
+const zonesOf = (members: readonly Member[]): string[] => members.map((member) => member.zone);
+
+export const uneven = (tenant: TenantRecord, zones: readonly string[]): boolean =>
+  spreadProblem(zones, zonesOf(membersIn(tenant, 'voting'))) !== undefined;
+
+/** Who leaves for a newcomer in `zone`: one of the fullest zone, the leader last. */
+export function misplaced(
+  tenant: TenantRecord,
+  view: QuorumView,
+  zones: readonly string[],
+  zone: string,
+): Voter | undefined {
+  const counts = zoneCounts(zones, zonesOf(membersIn(tenant, 'voting')));
+  const most = Math.max(...counts.values());
+  return view.voters
+    .filter((voter) => voter.zone !== zone && counts.get(voter.zone) === most)
+    .sort((a, b) => Number(a === view.leader) - Number(b === view.leader))[0];
+}
