@@ -9,6 +9,7 @@ import { idempotencyKeySchema } from './input.ts';
 import { problemSchema } from './problem.ts';
 import { credentialsBodySchema } from './routes/credentials.ts';
 import { endpoints } from './routes/index.ts';
+import { reasonBodySchema } from './routes/reason-body.ts';
 import { specBodySchema } from './routes/spec-body.ts';
 import {
   credentialsAnswerSchema,
@@ -38,7 +39,11 @@ const answers = {
   TimelinePage: timelinePageSchema,
   Problem: problemSchema,
 };
-const bodies = { TenantRequest: specBodySchema, CredentialsRequest: credentialsBodySchema };
+const bodies = {
+  TenantRequest: specBodySchema,
+  CredentialsRequest: credentialsBodySchema,
+  ReasonRequest: reasonBodySchema,
+};
 
 type JsonSchema = Record<string, unknown>;
 const reference = (id: string) => `#/components/schemas/${id}`;

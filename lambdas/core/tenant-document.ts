@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { clientUrl, membersIn, membersOf } from './members.ts';
 import { conditionSchema } from './model/condition.ts';
-import type { Member } from './model/member.ts';
+import { type Member, madeSchema } from './model/member.ts';
 import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from './model/names.ts';
 import { type Operation, operationSchema } from './model/operation.ts';
 import { tenantSpecSchema } from './model/spec.ts';
@@ -35,6 +35,10 @@ export const memberDocumentSchema = z.strictObject({
   /** Why it is not healthy. */
   problem: z.string().nullable(),
   taskArn: z.string().nullable(),
+  /** What it was launched as; where it differs from the spec it is going to be replaced. */
+  made: madeSchema.nullable(),
+  /** Somebody asked for it to be replaced, for this reason. */
+  replaceRequested: z.string().nullable(),
 });
 
 export const tenantDocumentSchema = z.strictObject({
@@ -64,6 +68,20 @@ export const tenantDocumentSchema = z.strictObject({
       message: z.string(),
     })
     .nullable(),
+  /** The repair under way, or null. It goes before `operation`. */
+  remediation: z
+    .strictObject({
+      operationId: z.string(),
+      kind: z.enum(['remediate', 'recover']),
+      since: isoTimeSchema,
+      reason: z.string(),
+      message: z.string(),
+      /** A person has to agree (POST …/recovery/approve) before it goes on; `reason` says what would be lost. */
+      waitsForApproval: z.boolean(),
+    })
+    .nullable(),
+  /** Automation is off since then, or null. */
+  paused: z.strictObject({ since: isoTimeSchema, by: z.string(), reason: z.string() }).nullable(),
 });
 
 export type TenantDocument = z.infer<typeof tenantDocumentSchema>;
@@ -80,7 +98,7 @@ export const clusterIdOf = (tenant: TenantRecord): string | undefined =>
 export const endpointsOf = (tenant: TenantRecord): string[] =>
   membersIn(tenant, 'voting').map((member) => clientUrl(member.ip));
 
-function memberDocument(member: Member): MemberDocument {
+function memberDocument(member: Member, replaceRequested: string | undefined): MemberDocument {
   const seen = 'seen' in member ? member.seen : undefined;
   const ip = 'ip' in member ? (member.ip ?? null) : null;
   const inCluster = member.state === 'voting' || member.state === 'learner';
@@ -97,6 +115,8 @@ function memberDocument(member: Member): MemberDocument {
     healthy: inCluster && (seen?.healthy ?? false),
     problem: seen?.problem ?? null,
     taskArn: 'taskArn' in member ? (member.taskArn ?? null) : null,
+    made: member.made ?? null,
+    replaceRequested: replaceRequested ?? null,
   };
 }
 
@@ -105,13 +125,22 @@ function runningVersion(tenant: TenantRecord): string {
   return seen.sort(compareVersions)[0] ?? tenant.spec.version;
 }
 
-/** @param operation the operation that the record names, when it could be read */
+/** Quorum is lost for good, and a person has to agree to what a recovery would lose. */
+export const waitsForApproval = ({ remediation, spec }: TenantRecord): boolean =>
+  remediation?.kind === 'recover' &&
+  remediation.recovery !== undefined &&
+  remediation.approved !== true &&
+  (spec.recovery === 'approve' || remediation.recovery.mustBeApproved);
+
+/** @param operations those that the record names, when they could be read */
 export function tenantDocument(
   tenant: TenantRecord,
   cell: Pick<Cell, 'namespaceName'>,
-  operation?: Operation,
+  operations: readonly Operation[] = [],
 ): TenantDocument {
-  const current = tenant.operation;
+  const { operation: current, remediation } = tenant;
+  const found = (id: string | undefined) => operations.find(({ operationId }) => operationId === id);
+  const operation = found(current?.operationId);
   return {
     tenantId: tenant.tenantId,
     phase: tenant.status.phase,
@@ -121,7 +150,7 @@ export function tenantDocument(
     version: runningVersion(tenant),
     endpoints: endpointsOf(tenant),
     dnsName: dnsNameOf(tenant.tenantId, cell),
-    members: membersOf(tenant).map(memberDocument),
+    members: membersOf(tenant).map((member) => memberDocument(member, tenant.replaceRequests?.[member.name])),
     spec: tenant.spec,
     cell: tenant.cell,
     createdAt: tenant.createdAt,
@@ -131,5 +160,17 @@ export function tenantDocument(
       current === undefined
         ? null
         : { ...current, state: operation?.state ?? 'pending', message: operation?.message ?? '' },
+    remediation:
+      remediation === undefined
+        ? null
+        : {
+            operationId: remediation.operationId,
+            kind: remediation.kind,
+            since: remediation.since,
+            reason: remediation.reason,
+            message: found(remediation.operationId)?.message ?? '',
+            waitsForApproval: waitsForApproval(tenant),
+          },
+    paused: tenant.paused ?? null,
   };
 }

@@ -1,11 +1,14 @@
 import type { Endpoint } from '../endpoint.ts';
+import { approveRecovery } from './approve-recovery.ts';
 import { getConnection } from './connection.ts';
 import { postCredentials } from './credentials.ts';
 import { deleteTenant } from './delete-tenant.ts';
 import { getOperation, getTimeline, listOperations } from './history.ts';
 import { patchTenant } from './patch-tenant.ts';
+import { pauseTenant, resumeTenant } from './pause.ts';
 import { putTenant } from './put-tenant.ts';
 import { getTenant, listTenants } from './read-tenants.ts';
+import { replaceMember } from './replace-member.ts';
 import { getVersions } from './versions.ts';
 
 export const endpoints: readonly Endpoint[] = [
@@ -17,6 +20,10 @@ export const endpoints: readonly Endpoint[] = [
   listOperations,
   getOperation,
   getTimeline,
+  replaceMember,
+  pauseTenant,
+  resumeTenant,
+  approveRecovery,
   postCredentials,
   getConnection,
   getVersions,

@@ -7,7 +7,7 @@ import type { Answer } from '../idempotency.ts';
 import { dispatch, newOperation, record } from '../operations.ts';
 import { ApiError } from '../problem.ts';
 import { noQuery, tenantAnswerSchema, tenantParams } from '../schemas.ts';
-import type { ReadSpec } from '../spec-input.ts';
+import { type ReadSpec, requireFitting } from '../spec-input.ts';
 import { documentOf } from '../tenant-access.ts';
 import { readSpecBody, specBodySchema } from './spec-body.ts';
 import { applySpec } from './spec-change.ts';
@@ -25,7 +25,8 @@ export const putTenant = endpoint({
   summary: 'Create a tenant, or say again what it should be',
   description:
     'A new tenant answers 202 with its `create` operation. The same request again answers 200 with the same operation. ' +
-    'Fields that are left out take their defaults for a new tenant and stay as they are for an existing one.',
+    'Fields that are left out take their defaults for a new tenant and stay as they are for an existing one; ' +
+    'changed fields of an existing one do what PATCH does.',
   params: tenantParams,
   query: noQuery,
   body: { schema: specBodySchema, optional: true, read: readSpecBody },
@@ -57,7 +58,7 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
     recordVersion: 1,
     generation: 1,
     observedGeneration: 0,
-    spec: wanted.spec,
+    spec: requireFitting(wanted.spec),
     status: {
       phase: 'creating',
       conditions: [

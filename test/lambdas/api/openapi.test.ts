@@ -24,6 +24,10 @@ test('every route is described, with its refusals as problem+json', async () => 
     'GET /v1/versions',
     'PATCH /v1/tenants/{tenantId}',
     'POST /v1/tenants/{tenantId}/credentials',
+    'POST /v1/tenants/{tenantId}/members/{member}/replace',
+    'POST /v1/tenants/{tenantId}/pause',
+    'POST /v1/tenants/{tenantId}/recovery/approve',
+    'POST /v1/tenants/{tenantId}/resume',
     'PUT /v1/tenants/{tenantId}',
   ]);
   expect(body.paths['/v1/tenants/{tenantId}'].put.responses['409'].content).toHaveProperty(
