@@ -4,6 +4,7 @@ import { defineAccess } from './commands/access.ts';
 import { defineChanges } from './commands/changes.ts';
 import type { Define } from './commands/index.ts';
 import { defineLocal } from './commands/local.ts';
+import { defineOperations } from './commands/operate.ts';
 import { defineReading } from './commands/tenants.ts';
 import { contextOf, withCommonOptions } from './context.ts';
 import { CliError, exitCodes } from './errors.ts';
@@ -15,6 +16,7 @@ Start here:
   $ nanny create acme --members 3 --wait
   $ nanny etcdctl acme -- put hello world
   $ nanny connect acme --format env
+  $ nanny scale acme --members 5 --wait
 
 Exit code: 0 done, 1 failed, 2 wrong use. --json prints one JSON document on stdout; progress goes to stderr.`;
 
@@ -43,6 +45,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .enablePositionalOptions()
     .addHelpText('after', help);
   defineChanges(define(program));
+  defineOperations(define(program));
   defineReading(define(program));
   defineAccess(define(program));
   const local = program

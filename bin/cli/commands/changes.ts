@@ -1,17 +1,13 @@
 import type { Operation } from '../../../lambdas/core/model/operation.ts';
 import type { TenantSpec } from '../../../lambdas/core/model/spec.ts';
 import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
-import { type CommandContext, type CommonOptions, examples, pathOf } from '../context.ts';
+import { type CommonOptions, examples, pathOf } from '../context.ts';
 import { UsageError } from '../errors.ts';
 import { plural, shortTime } from '../format.ts';
-import { autoCompaction, duration, gibibytes, mebibytes, wholeNumber } from '../values.ts';
-import { defaultWaitSeconds, waitFor } from '../wait.ts';
+import { autoCompaction, duration, gibibytes, mebibytes, wholeNumber, window } from '../values.ts';
+import { defaultWaitSeconds } from '../wait.ts';
 import type { Define } from './index.ts';
-
-interface WaitOptions extends CommonOptions {
-  readonly wait?: boolean;
-  readonly timeout: number;
-}
+import { type Changed, follow, type WaitOptions } from './waiting.ts';
 
 interface CreateOptions extends WaitOptions {
   readonly members?: number;
@@ -22,11 +18,6 @@ interface CreateOptions extends WaitOptions {
   readonly quota?: number;
   readonly autoCompaction?: TenantSpec['autoCompaction'];
   readonly deletionProtection?: boolean;
-}
-
-interface Changed {
-  tenant: TenantDocument;
-  operation: Operation;
 }
 
 const specOf = (options: CreateOptions): Partial<TenantSpec> => ({
@@ -120,40 +111,65 @@ export function defineChanges(define: Define): void {
     },
   );
 
-  define<CommonOptions & { deletionProtection?: boolean }>(
+  define<UpdateOptions>(
     'update <tenant>',
     (command) =>
       command
-        .description('change a tenant (now: its deletion protection)')
+        .description('change how a tenant is protected, repaired and maintained; takes effect at once')
         .option('--deletion-protection', 'refuse to delete the tenant until this is lifted')
         .option('--no-deletion-protection', 'allow deletion again')
+        .option('--recovery <policy>', 'when quorum is lost for good: auto, or approve by a person')
+        .option('--unreachable <time>', 'replace a member that two sources miss for this long', duration)
+        .option('--quorum-loss-confirm <time>', 'no quorum for this long before a recovery starts', duration)
+        .option('--zone-outage-hold <time>', 'how long a zone may be out before members double up', duration)
+        .option(
+          '--window <when>',
+          'maintenance, UTC, such as "sat,sun 03:30 120m"; none takes it away',
+          window,
+        )
         .addHelpText(
           'after',
-          examples('update acme --deletion-protection', 'update acme --no-deletion-protection'),
+          examples(
+            'update acme --deletion-protection',
+            'update acme --recovery approve --unreachable 30s',
+            'update acme --window "sat,sun 03:30 2h"',
+          ),
         ),
-    async (context, { deletionProtection }, tenantId) => {
-      if (deletionProtection === undefined) {
-        throw new UsageError('Say what to change: --deletion-protection or --no-deletion-protection.');
+    async (context, options, tenantId) => {
+      const spec = policyOf(options);
+      if (Object.values(spec).every((value) => value === undefined)) {
+        throw new UsageError(
+          'Say what to change: --deletion-protection or --no-deletion-protection, --recovery, --unreachable, ' +
+            '--quorum-loss-confirm, --zone-outage-hold or --window.',
+        );
       }
       const api = await context.api();
-      const changed = await api.call<Changed>({
-        method: 'PATCH',
-        path: pathOf(tenantId),
-        body: { spec: { deletionProtection } },
-      });
+      const changed = await api.call<Changed>({ method: 'PATCH', path: pathOf(tenantId), body: { spec } });
+      const { deletionProtection } = options;
       context.print(changed, () => [
-        deletionProtection
-          ? `Tenant "${tenantId}" cannot be deleted now.`
-          : `Tenant "${tenantId}" can be deleted now.`,
+        deletionProtection === undefined
+          ? `Tenant "${tenantId}": ${changed.operation.message || 'nothing to change'}.`
+          : `Tenant "${tenantId}" ${deletionProtection ? 'cannot' : 'can'} be deleted now.`,
       ]);
     },
   );
 }
 
-const follow = (
-  context: CommandContext,
-  api: Awaited<ReturnType<CommandContext['api']>>,
-  operation: Operation,
-  options: WaitOptions,
-): Promise<Operation> =>
-  waitFor(context.world, api, operation, { timeoutSeconds: options.timeout, onLine: context.progress });
+interface UpdateOptions extends CommonOptions {
+  readonly deletionProtection?: boolean;
+  readonly recovery?: string;
+  readonly unreachable?: number;
+  readonly quorumLossConfirm?: number;
+  readonly zoneOutageHold?: number;
+  readonly window?: ReturnType<typeof window>;
+}
+
+const policyOf = (options: UpdateOptions) => ({
+  deletionProtection: options.deletionProtection,
+  recovery: options.recovery,
+  unreachableSeconds: options.unreachable,
+  quorumLossConfirmSeconds: options.quorumLossConfirm,
+  zoneOutageHoldMinutes:
+    options.zoneOutageHold === undefined ? undefined : Math.round(options.zoneOutageHold / 60),
+  maintenanceWindow: options.window === 'none' ? null : options.window,
+});

@@ -31,6 +31,7 @@ export const replaceMember = endpoint({
     const { tenant, changed } = await changeTenant(deps, tenantId, (newest) => {
       if (newest.operation?.kind === 'replace' && newest.replaceRequests?.[member] !== undefined)
         return undefined;
+      requireMember(newest, member);
       requireIdle(newest);
       requireVoting(newest, member);
       const replaceRequests = { ...newest.replaceRequests, [member]: reason };
@@ -43,14 +44,16 @@ export const replaceMember = endpoint({
   },
 });
 
+function requireMember(tenant: TenantRecord, name: string): void {
+  if (tenant.members[name] !== undefined) return;
+  const names = Object.keys(tenant.members).sort().join(', ');
+  throw new NotFoundError(
+    `Tenant "${tenant.tenantId}" has no member "${name}". Its members: ${names || 'none yet'}.`,
+  );
+}
+
 function requireVoting(tenant: TenantRecord, name: string): void {
-  const member = tenant.members[name];
-  if (member === undefined) {
-    const names = Object.keys(tenant.members).sort().join(', ');
-    throw new NotFoundError(
-      `Tenant "${tenant.tenantId}" has no member "${name}". Its members: ${names || 'none yet'}.`,
-    );
-  }
+  const member = tenant.members[name]!;
   if (member.state === 'voting') return;
   throw new ApiError(
     'conflict',

@@ -28,7 +28,7 @@ const sick = (name: string) => (tenant: TenantRecord) => {
 };
 
 describe('changes that need work', () => {
-  test.each([
+  test.each<[string, unknown, string, string, object?]>([
     ['members', 5, 'scale', 'scale'],
     ['size', 'large', 'resize', 'scale'],
     ['storageGiB', 50, 'resize', 'scale'],
@@ -38,7 +38,7 @@ describe('changes that need work', () => {
     ['version', '3.5', 'patch', 'patch'],
     ['version', '3.7', 'patch', 'patch'],
   ])('%s = %s starts a %s and sends the %s function', async (field, value, kind, duty, more = {}) => {
-    const answer = await patch({ [field]: value, ...(more as object) });
+    const answer = await patch({ [field]: value, ...more });
     expect(answer.status).toBe(202);
     expect(answer.body.operation).toMatchObject({ kind, state: 'pending', requestedBy: callerArn });
     expect(answer.body.tenant).toMatchObject({ generation: 2, observedGeneration: 1 });
