@@ -139,3 +139,27 @@ export function quorumLoss(
     certain: gone.filter(({ certain }) => certain).length > stay,
   };
 }
+
+/** `sickSince` begins when a member turns unhealthy and stays until it is well. */
+export function withSickness<M extends MemberIn<'joined' | 'learner' | 'voting'>>(
+  member: M,
+  seen: NonNullable<M['seen']>,
+  now: Date,
+): M {
+  const before = member.seen;
+  const version = seen.version ?? before?.version;
+  const sickSince = seen.healthy
+    ? undefined
+    : before?.healthy === false
+      ? (before.sickSince ?? now.toISOString())
+      : now.toISOString();
+  return {
+    ...member,
+    seen: {
+      ...seen,
+      ...(version !== undefined && { version }),
+      ...(sickSince !== undefined && { sickSince }),
+      ...(before?.slowSince !== undefined && { slowSince: before.slowSince }),
+    },
+  };
+}

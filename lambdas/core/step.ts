@@ -84,6 +84,8 @@ export type Step =
     }
   /** Writes down since when quorum is lost, or that it is back. */
   | { readonly kind: 'note-quorum'; readonly lost: boolean }
+  /** Writes down that these members are sick now: how long they have been is what decides. */
+  | { readonly kind: 'note-sick'; readonly members: readonly string[] }
   /** Nothing could be started in this zone since then. */
   | { readonly kind: 'note-zone'; readonly zone: string; readonly since: string }
   /** etcd's quota within what the disk can hold: the spec changes and the members follow by `resize`. */

@@ -55,6 +55,9 @@ export async function takeStep(
     }
     if (outcome.notYet !== undefined) {
       journal.waiting(wanted.kind, outcome.notYet);
+    } else if (wanted.kind === 'end-remediation') {
+      // Its operation is closed: nothing may be written to it any more.
+      journal.event('done', outcome.message);
     } else if (outcome.failure === undefined) {
       journal.done(wanted.kind, outcome.message, startedAt, outcome.event);
     } else {

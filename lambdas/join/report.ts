@@ -2,6 +2,7 @@ import { dutyOf } from '../core/duty.ts';
 import { withMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
+import { withSickness } from '../core/sickness.ts';
 import { updateTenant } from '../core/update-tenant.ts';
 import type { NannyStatus } from '../core/wire/admin.ts';
 import type { ReportAnswer, ReportRequest } from '../core/wire/join.ts';
@@ -55,7 +56,7 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
   const revision = self?.revision ?? 0;
   if (same(member.seen, seen) && revision < stored.highestRevision + revisionStep) return undefined;
   return {
-    ...withMembers(stored, [{ ...member, seen } as Member]),
+    ...withMembers(stored, [withSickness(member, seen, deps.clock.now())]),
     highestRevision: Math.max(stored.highestRevision, revision),
   };
 }

@@ -2,11 +2,12 @@ import { withoutBackoff } from '../core/backoff.ts';
 import { assessHealth, statusFrom } from '../core/conditions.ts';
 import { TransientError } from '../core/errors.ts';
 import { membersIn, withMembers } from '../core/members.ts';
-import type { Member, MemberIn } from '../core/model/member.ts';
+import type { Member } from '../core/model/member.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import type { Outcome, PerformContext, Performers } from '../core/perform.ts';
 import type { Cell, Ids, NannyClient, NannyTarget, TenantStore } from '../core/ports.ts';
 import { quorumView } from '../core/primitives/index.ts';
+import { withSickness } from '../core/sickness.ts';
 
 export interface RemediateDeps {
   readonly cell: Cell;
@@ -32,6 +33,22 @@ export function remediatePerformers(deps: RemediateDeps): Performers {
           if (!lost) return quorumLostSince === undefined ? undefined : rest;
           return quorumLostSince === undefined ? { ...rest, quorumLostSince: now.toISOString() } : undefined;
         }),
+      };
+    },
+
+    async 'note-sick'({ members: names }, { tenant: known, observation, now }) {
+      const health = assessHealth(known, observation, now, zones);
+      return {
+        message: `Not well: ${names.map((name) => `${name} (${health.members[name]?.problem})`).join(', ')}.`,
+        mutate: (tenant) => {
+          const members = membersIn(tenant, 'voting').flatMap((member): Member[] => {
+            const seen = health.members[member.name];
+            return names.includes(member.name) && seen?.healthy === false
+              ? [withSickness(member, seen, now)]
+              : [];
+          });
+          return members.length > 0 ? withMembers(tenant, members) : undefined;
+        },
       };
     },
 
@@ -203,30 +220,6 @@ export function remediatePerformers(deps: RemediateDeps): Performers {
           });
         },
       };
-    },
-  };
-}
-
-/** `sickSince` begins when a member turns unhealthy and stays until it is well. */
-export function withSickness<M extends MemberIn<'joined' | 'learner' | 'voting'>>(
-  member: M,
-  seen: NonNullable<M['seen']>,
-  now: Date,
-): M {
-  const before = member.seen;
-  const version = seen.version ?? before?.version;
-  const sickSince = seen.healthy
-    ? undefined
-    : before?.healthy === false
-      ? (before.sickSince ?? now.toISOString())
-      : now.toISOString();
-  return {
-    ...member,
-    seen: {
-      ...seen,
-      ...(version !== undefined && { version }),
-      ...(sickSince !== undefined && { sickSince }),
-      ...(before?.slowSince !== undefined && { slowSince: before.slowSince }),
     },
   };
 }

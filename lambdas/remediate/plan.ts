@@ -15,14 +15,12 @@ import {
   waitSoon,
   zoneForNewcomer,
 } from '../core/primitives/index.ts';
+import { unownedMs } from '../core/remediation/detect.ts';
+import { planRecovery } from '../core/remediation/recovery.ts';
+import { isShort, makeRoom, spaceOf } from '../core/remediation/space.ts';
+import { giveUpStuck, misplaced, newcomerZone, uneven } from '../core/remediation/zones.ts';
 import { isDead, sicknessOf } from '../core/sickness.ts';
 import { type Decision, type Observation, step } from '../core/step.ts';
-import { planRecovery } from './recovery.ts';
-import { isShort, makeRoom, spaceOf } from './space.ts';
-import { giveUpStuck, misplaced, newcomerZone, uneven } from './zones.ts';
-
-/** A task that no member owns gets this long: a launch that is being recorded looks the same for a moment. */
-export const unownedMs = 10 * 60_000;
 
 const blocked = (reason: string, recheckSeconds = 60): Decision => ({
   kind: 'blocked',
@@ -83,8 +81,12 @@ function healMembers(
   if (view.ambiguous) return waitSoon('wait-for-clear-view', view.ambiguous, 5);
   const sick = membersIn(tenant, 'voting').flatMap((member) => {
     const sickness = sicknessOf(tenant, member, observation, now);
-    return sickness.verdict === 'sick' ? [{ member, sickness }] : [];
+    // One that was promoted a moment ago is on its way to ready for the first time.
+    const coming = view.coming.some(({ name }) => name === member.name) && !isDead(sickness, now);
+    return sickness.verdict === 'sick' && !coming ? [{ member, sickness }] : [];
   });
+  const news = sick.filter(({ member }) => member.seen?.sickSince === undefined);
+  if (news.length > 0) return step({ kind: 'note-sick', members: news.map(({ member }) => member.name) });
   const dead = sick.filter(({ sickness }) => isDead(sickness, now));
   const only = view.healthy.length <= view.quorum;
   const doubtful = dead.filter(({ sickness }) => !sickness.certain);

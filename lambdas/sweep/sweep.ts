@@ -1,4 +1,4 @@
-import { dueShards } from '../core/due-shard.ts';
+import { dueShard, dueShards } from '../core/due-shard.ts';
 import { dutyOf } from '../core/duty.ts';
 import { ConflictError } from '../core/errors.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
@@ -13,7 +13,7 @@ import type {
   TaskRuntime,
   TenantStore,
 } from '../core/ports.ts';
-import { planSweep } from './plan.ts';
+import { healthyCheckMs, planSweep, type SweepResult } from './plan.ts';
 
 export interface SweepDeps {
   readonly cell: Cell;
@@ -47,8 +47,9 @@ export async function sweepDue(
 }
 
 /**
- * Looks at one tenant: keeps conditions, members' health and phase true. Takes no lease, because it changes nothing
- * but the record, in one conditional save; who conflicts with it has newer news.
+ * Looks at one tenant: keeps conditions, members' health and phase true, and says when its repair has to begin. Takes
+ * no lease, because it changes nothing but the record, in one conditional save; who conflicts with it has newer news.
+ * While another function works on the tenant it looks all the same and then sends the tenant on.
  */
 export async function sweepTenant(
   deps: SweepDeps,
@@ -57,15 +58,20 @@ export async function sweepTenant(
   const tenant = await deps.store.get(tenantId);
   if (tenant === undefined) return 'gone';
   const duty = dutyOf(tenant);
-  if (duty !== 'sweep') {
+  if (duty === 'create' || duty === 'delete' || tenant.incarnation.state !== 'formed') {
     await deps.dispatcher.look(tenantId, duty);
     return 'forwarded';
   }
   const { cell, clock, runtime, nannies } = deps;
-  const observer = createObserver({ cell, clock, runtime, nannies }, { askNannies: () => true });
+  const listed = duty === 'sweep' && isTurnToList(tenant, clock.now());
+  const observer = createObserver(
+    { cell, clock, runtime, nannies },
+    { askNannies: () => true, listTasks: () => listed },
+  );
   const observation = await observer.observe(tenant);
   const zones = cell.subnets.map((subnet) => subnet.zone);
-  const result = planSweep(tenant, observation, clock.now(), zones);
+  const newOperationId = deps.ids.ulid();
+  const result = planSweep(tenant, observation, clock.now(), { zones, newOperationId, listed });
   try {
     await deps.store.save(
       { ...result.tenant, recordVersion: tenant.recordVersion + 1 },
@@ -77,8 +83,30 @@ export async function sweepTenant(
     await deps.dispatcher.look(tenantId, 'sweep', 1);
     return 'looked';
   }
+  const next = dutyOf(result.tenant);
+  if (next !== 'sweep') await deps.dispatcher.look(tenantId, next);
+  await follow(deps, tenant, result);
+  return next === 'sweep' || next !== duty ? 'looked' : 'forwarded';
+}
+
+/** ListTasks is throttled per account: each tenant's turn comes every fifth of its calm sweeps, ten minutes apart. */
+function isTurnToList(tenant: TenantRecord, now: Date): boolean {
+  if (tenant.unowned !== undefined) return true;
+  return (Math.floor(now.getTime() / healthyCheckMs) + dueShard(tenant.tenantId)) % 5 === 0;
+}
+
+/** What comes with the save. A crash in between loses a line or a note, never the repair: the record has it. */
+async function follow(deps: SweepDeps, tenant: TenantRecord, result: SweepResult): Promise<void> {
+  const { cell, tenantId } = tenant;
+  const now = deps.clock.now();
+  if (result.turned !== undefined) {
+    await deps.store.noteSick(cell, tenantId, result.turned === 'sick' ? now : undefined);
+  }
+  if (result.lookAgainAt !== undefined && result.remediation === undefined) {
+    const seconds = Math.ceil((result.lookAgainAt.getTime() - now.getTime()) / 1000);
+    await deps.dispatcher.look(tenantId, 'sweep', Math.min(Math.max(seconds, 0), 900));
+  }
   await tell(deps, tenant, result.changes);
-  return 'looked';
 }
 
 async function tell(

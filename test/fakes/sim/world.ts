@@ -11,6 +11,7 @@ import { deleteWork } from '../../../lambdas/delete/work.ts';
 import { answer } from '../../../lambdas/join/route.ts';
 import { versionGate } from '../../../lambdas/patch/gate.ts';
 import { patchWork } from '../../../lambdas/patch/work.ts';
+import { remediateWork } from '../../../lambdas/remediate/work.ts';
 import { scaleWork } from '../../../lambdas/scale/work.ts';
 import { sweepDue, sweepTenant } from '../../../lambdas/sweep/sweep.ts';
 import { FakeKeyVault } from '../fake-key-vault.ts';
@@ -60,6 +61,7 @@ const workOf: Partial<Record<Duty, (deps: Deps) => Work>> = {
   create: createWork,
   delete: deleteWork,
   scale: scaleWork,
+  remediate: remediateWork,
   patch: (deps) => patchWork({ ...deps, gate: versionGate }),
 };
 

@@ -33,15 +33,17 @@ describe('sweep', () => {
   test('calls a member lost when its task has stopped, and tells it once', async () => {
     const lost = member(0);
     world.ecs.end(lost, 'Host EC2 terminated');
-    await world.settle(200);
+    await world.look('acme', 'sweep');
+    await world.look('acme', 'sweep');
     const tenant = await record();
     expect(tenant.status).toMatchObject({ phase: 'degraded' });
+    expect(tenant.remediation).toMatchObject({ kind: 'remediate' });
     expect((await condition('AllMembersHealthy'))?.message).toContain('Host EC2 terminated');
     expect(await condition('Ready')).toMatchObject({ status: 'True' });
     expect(await condition('QuorumSafe')).toMatchObject({ status: 'False' });
     const told = (await events()).filter((event) => event.message.startsWith('AllMembersHealthy is False'));
     expect(told).toHaveLength(1);
-    // No repairs yet: every member stays on record.
+    // The sweep repairs nothing itself: every member stays on record.
     expect(Object.keys(tenant.members)).toContain(lost.memberName);
   });
 

@@ -1,9 +1,9 @@
-import { membersIn } from '../core/members.ts';
-import type { MemberIn } from '../core/model/member.ts';
-import type { TenantRecord } from '../core/model/tenant.ts';
-import { statusOf } from '../core/primitives/index.ts';
-import type { Observation } from '../core/step.ts';
-import type { EtcdStatus } from '../core/wire/admin.ts';
+import { membersIn } from '../members.ts';
+import type { MemberIn } from '../model/member.ts';
+import type { TenantRecord } from '../model/tenant.ts';
+import { statusOf } from '../primitives/index.ts';
+import type { Observation } from '../step.ts';
+import type { EtcdStatus } from '../wire/admin.ts';
 
 export interface Survivor {
   readonly member: MemberIn<'voting'>;

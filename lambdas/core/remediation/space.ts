@@ -1,8 +1,8 @@
-import { membersIn } from '../core/members.ts';
-import type { TenantRecord } from '../core/model/tenant.ts';
-import { chooseSuccessor, type QuorumView, statusOf, waitSoon } from '../core/primitives/index.ts';
-import { type Decision, type Observation, step } from '../core/step.ts';
-import { windowOpens } from '../core/window.ts';
+import { membersIn } from '../members.ts';
+import type { TenantRecord } from '../model/tenant.ts';
+import { chooseSuccessor, type QuorumView, statusOf, waitSoon } from '../primitives/index.ts';
+import { type Decision, type Observation, step } from '../step.ts';
+import { windowOpens } from '../window.ts';
 
 const MiB = 1024 * 1024;
 /** Above this share of the quota room is made, before etcd raises NOSPACE. */

@@ -1,10 +1,10 @@
-import { dueShard } from '../core/due-shard.ts';
-import { membersIn } from '../core/members.ts';
-import type { Member } from '../core/model/member.ts';
-import type { TenantRecord } from '../core/model/tenant.ts';
-import { type QuorumView, type Voter, zoneForNewcomer } from '../core/primitives/index.ts';
-import { spreadProblem, zoneCounts } from '../core/spread.ts';
-import { type Decision, step } from '../core/step.ts';
+import { dueShard } from '../due-shard.ts';
+import { membersIn } from '../members.ts';
+import type { Member } from '../model/member.ts';
+import type { TenantRecord } from '../model/tenant.ts';
+import { type QuorumView, type Voter, zoneForNewcomer } from '../primitives/index.ts';
+import { spreadProblem, zoneCounts } from '../spread.ts';
+import { type Decision, step } from '../step.ts';
 
 /** A newcomer whose launch keeps failing, or that runs and does not join, for that long: its zone is out. */
 const stuckMs = 3 * 60_000;

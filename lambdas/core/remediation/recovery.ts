@@ -1,8 +1,8 @@
-import { membersOf } from '../core/members.ts';
-import type { TenantRecord } from '../core/model/tenant.ts';
-import { backingOff, type QuorumView, tellOf, waitLong, waitSoon } from '../core/primitives/index.ts';
-import { type QuorumLoss, quorumLoss } from '../core/sickness.ts';
-import { type Decision, type Observation, step, taskState } from '../core/step.ts';
+import { membersOf } from '../members.ts';
+import type { TenantRecord } from '../model/tenant.ts';
+import { backingOff, type QuorumView, tellOf, waitLong, waitSoon } from '../primitives/index.ts';
+import { type QuorumLoss, quorumLoss } from '../sickness.ts';
+import { type Decision, type Observation, step, taskState } from '../step.ts';
 import { lossOf, type Survivor, survivorsOf } from './survivor.ts';
 
 /** When ECS says that a majority has STOPPED, or their data is gone, there is little left to wait for. */
