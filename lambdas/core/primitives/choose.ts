@@ -1,4 +1,4 @@
-import { membersIn, wantedMembers } from '../members.ts';
+import { wantedMembers } from '../members.ts';
 import type { Member } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { chooseZones, spreadExcess } from '../spread.ts';
@@ -74,7 +74,7 @@ export function chooseReplaced(
 ): { member: Voter; reason: string } | undefined {
   const requests = tenant.replaceRequests ?? {};
   const last = (voter: Voter): number => Number(view.leader === voter);
-  const candidates = membersIn(tenant, 'voting').sort((a, b) => last(a) - last(b) || byName(a, b));
+  const candidates = [...view.voters].sort((a, b) => last(a) - last(b) || byName(a, b));
   const asked = candidates.find((voter) => voter.name in requests);
   if (asked) return { member: asked, reason: requests[asked.name]! };
   if (keepOutdated) return undefined;

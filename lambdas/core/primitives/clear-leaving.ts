@@ -19,10 +19,8 @@ export function clearLeaving(
   view?: QuorumView,
   what = 'members that leave',
 ): Decision | undefined {
-  const [vanished] = view?.vanished ?? [];
-  if (vanished) {
-    return step({ kind: 'remove-member', member: vanished.name, reason: 'etcd does not list it any more' });
-  }
+  const vanished = view && clearVanished(view);
+  if (vanished) return vanished;
   const outgoing = membersIn(tenant, 'leaving');
   if (outgoing.length === 0) return undefined;
   const listed = outgoing.find((member) => inEtcd(member, tenant, view));
@@ -53,6 +51,15 @@ export function clearLeaving(
     return waitSoon('wait-for-member-list', 'the member list cannot be read now', 5);
   }
   return step({ kind: 'forget-members', members: [...names] });
+}
+
+/** Goes before everything else: what the record counts as a voter has left already. */
+export function clearVanished(view: QuorumView): Decision | undefined {
+  const [vanished] = view.vanished;
+  return (
+    vanished &&
+    step({ kind: 'remove-member', member: vanished.name, reason: 'etcd does not list it any more' })
+  );
 }
 
 /** By its id, or by its address where a crash kept the id from being saved. */

@@ -4,7 +4,7 @@ import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, step } from '../step.ts';
 import { admitNewcomers } from './admit-newcomers.ts';
 import { chooseLeaver, chooseReplaced, type Leavers, zoneForNewcomer } from './choose.ts';
-import { clearLeaving } from './clear-leaving.ts';
+import { clearLeaving, clearVanished } from './clear-leaving.ts';
 import { firstOf, waitLong, waitSoon } from './decide.ts';
 import { isOutdated } from './outdated.ts';
 import { type QuorumView, quorumView, statusOf, tellOf } from './quorum-view.ts';
@@ -30,6 +30,8 @@ export function converge(
   const newcomers = membersIn(tenant, 'requested', 'launching', 'joined', 'learner').length;
   const surplus = view.voters.length > tenant.spec.members && newcomers === 0;
   const leaver = surplus ? chooseLeaver(tenant, observation, view, context) : undefined;
+  const vanished = clearVanished(view);
+  if (vanished) return vanished;
   return firstOf(
     admitNewcomers(tenant, observation, now, { draining: leaver?.name }) ??
       (leaver

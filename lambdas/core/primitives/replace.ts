@@ -2,7 +2,7 @@ import { membersIn } from '../members.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, type RequestMembers, step } from '../step.ts';
 import { admitNewcomers } from './admit-newcomers.ts';
-import { clearLeaving } from './clear-leaving.ts';
+import { clearLeaving, clearVanished } from './clear-leaving.ts';
 import { backingOff, firstOf } from './decide.ts';
 import { quorumView } from './quorum-view.ts';
 import { retireMember } from './retire-member.ts';
@@ -23,12 +23,15 @@ export function replaceDead(
   dead: { readonly name: string; readonly reason: string } | undefined,
   newcomer: Newcomer | undefined,
 ): Decision | undefined {
-  const retire = dead && retireMember(tenant, observation, now, dead.name, dead.reason, { surge: false });
+  const view = quorumView(tenant, observation, now);
+  const retire =
+    clearVanished(view) ??
+    (dead && retireMember(tenant, observation, now, dead.name, dead.reason, { surge: false }));
   if (retire) return retire;
   return firstOf(
     request(tenant, now, tenant.spec.members, newcomer),
     admitNewcomers(tenant, observation, now),
-    clearLeaving(tenant, observation, now, quorumView(tenant, observation, now)),
+    clearLeaving(tenant, observation, now, view),
   );
 }
 
@@ -44,6 +47,9 @@ export function surgeReplace(
   old: { readonly name: string; readonly reason: string },
   newcomer: Newcomer,
 ): Decision | undefined {
+  const view = quorumView(tenant, observation, now);
+  const vanished = clearVanished(view);
+  if (vanished) return vanished;
   const stays = tenant.members[old.name]?.state === 'voting';
   const asked = stays ? request(tenant, now, tenant.spec.members + 1, newcomer) : undefined;
   const full = membersIn(tenant, 'voting').length > tenant.spec.members;
@@ -54,7 +60,7 @@ export function surgeReplace(
       (draining === undefined
         ? undefined
         : retireMember(tenant, observation, now, draining, old.reason, { surge: true })),
-    clearLeaving(tenant, observation, now, quorumView(tenant, observation, now)),
+    clearLeaving(tenant, observation, now, view),
   );
 }
 

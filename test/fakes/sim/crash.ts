@@ -60,10 +60,16 @@ export class CrashingPorts {
     this.onCall(number);
     const here = this.#point?.call === number;
     if (here && this.#point?.when === 'before') this.#die(process);
-    const result = await run();
+    const outcome = await Promise.resolve()
+      .then(run)
+      .then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      );
     if (here) this.#die(process);
     if (process.dead) throw new CrashError('dead');
-    return result;
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
   }
 
   #die(process: { dead: boolean }): never {
