@@ -9,6 +9,7 @@ import { EtcdClient } from './etcd/client.ts';
 import { handOverLeadership } from './handover.ts';
 import type { JoinClient } from './join-client.ts';
 import type { MemberDisk, SavedState } from './member-disk.ts';
+import { LatencyProbe } from './metrics.ts';
 import { Observer } from './observer.ts';
 import { type Identity, type PkiStore, tlsOf } from './pki-store.ts';
 import { ReadinessProbe } from './readiness.ts';
@@ -16,8 +17,9 @@ import { keepRenewing } from './renewal.ts';
 import { Reporter } from './reporter.ts';
 import { RestoreLoop } from './restore-loop.ts';
 import type { S3Client } from './s3/client.ts';
+import { Signals } from './signals.ts';
 import { Snapshots } from './snapshot/snapshots.ts';
-import { StatusSource } from './status.ts';
+import { type StatusSeen, StatusSource } from './status.ts';
 import { type EtcdCommand, EtcdSupervisor } from './supervisor.ts';
 import type { Timing } from './timing.ts';
 
@@ -49,6 +51,8 @@ export class RunningMember {
   readonly #stopping = new AbortController();
   readonly #observer: Observer;
   readonly #probe: ReadinessProbe;
+  readonly #latency: LatencyProbe;
+  readonly #signals = new Signals();
   readonly #reporter: Reporter;
   readonly #status: StatusSource;
   #identity: Identity;
@@ -67,7 +71,9 @@ export class RunningMember {
     const identity = () => this.#identity;
     const ownUrl = `https://${ip}:${ports.client}`;
     this.#observer = new Observer(ownUrl, identity);
-    this.#probe = new ReadinessProbe(`https://${ip}:${ports.metrics}`, identity);
+    const metricsUrl = `https://${ip}:${ports.metrics}`;
+    this.#probe = new ReadinessProbe(metricsUrl, identity);
+    this.#latency = new LatencyProbe(metricsUrl, () => this.#probe.agent());
     this.#reporter = new Reporter(client, { log, timing, onLeave });
     this.#snapshots = new Snapshots({
       s3,
@@ -80,10 +86,7 @@ export class RunningMember {
       ...who,
       incarnation: () => disk.saved?.incarnation ?? 0,
       etcd: () => this.#etcdView(),
-      observe: async (viewMaxAgeMs) => {
-        if (this.#supervisor?.view.pid === undefined) return { alarms: [] };
-        return await this.#observer.look(() => timing.now().getTime(), viewMaxAgeMs);
-      },
+      observe: (viewMaxAgeMs) => this.#observe(viewMaxAgeMs),
       notAfter: () => this.#identity.notAfter,
       disk: () => disk.space(),
       now: timing.now,
@@ -246,15 +249,41 @@ export class RunningMember {
     });
   }
 
+  async #observe(viewMaxAgeMs: number): Promise<StatusSeen> {
+    if (this.#supervisor?.view.pid === undefined) return { alarms: [] };
+    const { timing, disk } = this.#options;
+    const nowMs = () => timing.now().getTime();
+    const [{ self, ...seen }, latency] = await Promise.all([
+      this.#observer.look(nowMs, viewMaxAgeMs),
+      this.#latency.look(nowMs()),
+    ]);
+    const readProblem = this.#probe.last?.readProblem;
+    const dbSizeQuota = self?.dbSizeQuota ?? quotaIn(disk.saved?.etcdArguments ?? []);
+    return {
+      ...seen,
+      ...(self && { self: { ...self, ...(dbSizeQuota !== undefined && { dbSizeQuota }) } }),
+      ...(self && latency && { latency: { ...latency, applyLag: self.raftIndex - self.raftAppliedIndex } }),
+      ...(readProblem !== undefined && { readProblem }),
+    };
+  }
+
   async #watch(): Promise<void> {
     const { timing } = this.#options;
     while (!this.#stopping.signal.aborted) {
       this.#wakeWatch = new AbortController();
-      this.#reporter.offer(await this.#status.watched());
+      const status = await this.#status.watched();
+      this.#reporter.offer(status, this.#signals.next(status));
       if (this.#stopping.signal.aborted) break;
       await timing.sleep(watchEachMs, this.#wakeWatch.signal);
     }
   }
+}
+
+/** 3.5 does not tell its quota. */
+function quotaIn(etcdArguments: readonly string[]): number | undefined {
+  const flag = '--quota-backend-bytes=';
+  const argument = etcdArguments.find((candidate) => candidate.startsWith(flag));
+  return argument === undefined ? undefined : Number(argument.slice(flag.length));
 }
 
 const isSame = (a: EtcdCommand, b: EtcdCommand): boolean =>

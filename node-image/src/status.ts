@@ -1,12 +1,15 @@
 import type { NannyStatus } from '../../lambdas/core/wire/admin.ts';
 import type { Observation } from './observer.ts';
 
+/** What was seen of etcd just now. */
+export type StatusSeen = Observation & Pick<NannyStatus, 'latency' | 'readProblem'>;
+
 export interface StatusParts {
   readonly tenantId: string;
   readonly memberName: string;
   readonly incarnation: () => number;
   readonly etcd: () => NannyStatus['etcd'];
-  readonly observe: (viewMaxAgeMs: number) => Promise<Observation>;
+  readonly observe: (viewMaxAgeMs: number) => Promise<StatusSeen>;
   readonly notAfter: () => Date;
   readonly disk: () => Promise<NonNullable<NannyStatus['disk']>>;
   readonly now: () => Date;

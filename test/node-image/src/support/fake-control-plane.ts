@@ -6,6 +6,7 @@ import {
   type JoinRequest,
   joinRequestSchema,
   type ReportRequest,
+  type RestoreOrder,
   renewRequestSchema,
   reportRequestSchema,
 } from '../../../../lambdas/core/wire/join.ts';
@@ -25,6 +26,8 @@ export interface FakeControlPlaneOptions {
   /** Member name → address of its task. */
   readonly members: Readonly<Record<string, string>>;
   readonly version: string;
+  /** Where the nannies find S3. */
+  readonly s3Url?: string;
 }
 
 const day = 86_400_000;
@@ -109,32 +112,42 @@ export class FakeControlPlane {
       ECS_CONTAINER_METADATA_URI_V4: `${this.url}/metadata/${memberName}`,
       AWS_CONTAINER_CREDENTIALS_FULL_URI: `${this.url}/credentials`,
       AWS_CONTAINER_AUTHORIZATION_TOKEN: 'task-token',
+      ...(this.#options.s3Url !== undefined && { AWS_ENDPOINT_URL: this.#options.s3Url }),
     };
   }
 
   async boot(
     request: Pick<JoinRequest, 'memberName' | 'csrs'>,
-    mode: 'new' | 'existing' | 'resume',
+    mode: 'new' | 'existing' | 'resume' | 'restore',
     initialCluster: Readonly<Record<string, string>>,
+    restore?: RestoreOrder,
   ): Promise<JoinAnswer> {
-    const ip = this.members[request.memberName]!;
-    const { version } = this.#options;
     return {
       answer: 'boot',
       mode,
-      incarnation: 1,
-      etcdVersion: version,
-      etcdArguments: renderEtcdArguments({
-        version,
-        memberName: request.memberName,
-        ip,
-        token: 'a-token-of-this-test',
-        initialCluster,
-        initialClusterState: mode === 'new' ? 'new' : 'existing',
-        spec: { quotaMiB: 64, autoCompaction: { mode: 'off' } },
-      }),
+      incarnation: mode === 'restore' ? 2 : 1,
+      etcdVersion: this.#options.version,
+      etcdArguments: this.etcdArguments(request.memberName, initialCluster, mode),
       certificates: await this.#issue(request),
+      ...(restore && { restore }),
     };
+  }
+
+  etcdArguments(
+    memberName: string,
+    initialCluster: Readonly<Record<string, string>>,
+    mode: 'new' | 'existing' | 'resume' | 'restore' = 'existing',
+    version = this.#options.version,
+  ): string[] {
+    return renderEtcdArguments({
+      version,
+      memberName,
+      ip: this.members[memberName]!,
+      token: 'a-token-of-this-test',
+      initialCluster,
+      initialClusterState: mode === 'new' ? 'new' : 'existing',
+      spec: { quotaMiB: 256, autoCompaction: { mode: 'off' } },
+    });
   }
 
   peerUrls(names = Object.keys(this.members)): Record<string, string> {
