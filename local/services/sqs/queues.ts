@@ -116,9 +116,8 @@ export function systemAttributes(message: ReceivedMessage): Record<string, strin
 
 export function queueProvider(queues: Queues): ResourceProvider {
   return {
-    types: ['AWS::SQS::Queue', 'AWS::SQS::QueuePolicy'],
+    types: ['AWS::SQS::Queue'],
     async provision(resource) {
-      if (resource.type === 'AWS::SQS::QueuePolicy') return { ref: physicalName(resource) };
       const { name, arn, url } = queues.open(queueSettings(queues, resource)).settings;
       return { ref: url, attributes: { Arn: arn, QueueName: name, QueueUrl: url } };
     },
