@@ -96,11 +96,11 @@ interface ProxyResult {
 }
 
 /** What a function answers, as HTTP; undefined when it has not the shape of a proxy answer. */
-export function proxyResponse(payload: unknown): RawResponse | undefined {
+export function proxyResponse(payload: unknown, defaultType: string): RawResponse | undefined {
   const result = payload as ProxyResult | null;
   const status = Number(result?.statusCode);
   if (!result || !Number.isInteger(status) || status < 100 || status > 599) return undefined;
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  const headers: Record<string, string> = { 'content-type': defaultType };
   for (const [name, value] of Object.entries(result.headers ?? {}))
     headers[name.toLowerCase()] = String(value);
   for (const [name, values] of Object.entries(result.multiValueHeaders ?? {}))

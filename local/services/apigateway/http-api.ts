@@ -62,7 +62,7 @@ export class HttpApi implements Api {
         : message(500, 'Internal Server Error');
     // Without a status code the whole answer is the body.
     return (
-      proxyResponse(result.payload) ?? {
+      proxyResponse(result.payload, 'text/plain;charset=UTF-8') ?? {
         status: 200,
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(result.payload),

@@ -75,7 +75,7 @@ export class RestApi implements Api {
       return result.error.errorType === 'Sandbox.Timedout'
         ? message(504, 'Endpoint request timed out')
         : message(502, 'Internal server error');
-    return proxyResponse(result.payload) ?? message(502, 'Internal server error');
+    return proxyResponse(result.payload, 'application/json') ?? message(502, 'Internal server error');
   }
 
   #event(call: ApiCall, route: Route, caller: Caller): unknown {
