@@ -7,6 +7,7 @@ import { type FinalAnswer, joinUntilAnswered } from './join-loop.ts';
 import { sentence } from './log.ts';
 import { RunningMember } from './member.ts';
 import { MemberDisk, type SavedState } from './member-disk.ts';
+import { endOrphan } from './orphan.ts';
 import { type Identity, PkiStore } from './pki-store.ts';
 import { generation } from './renewal.ts';
 import type { Timing } from './timing.ts';
@@ -36,6 +37,7 @@ export async function runNanny(options: NannyOptions): Promise<void> {
   const who = { tenantId: env.tenantId, memberName: env.memberName };
   const disk = await MemberDisk.open(env.dataDir, who);
   const pki = new PkiStore(disk.root);
+  await endOrphan(disk.etcdDirectory, log, timing);
   const join = async (signal: AbortSignal) => {
     const leafKeys = createLeafKeys(who.memberName);
     const hasData = disk.hasData();

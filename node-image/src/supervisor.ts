@@ -30,6 +30,8 @@ type EtcdView = NannyStatus['etcd'];
 const backOff = { firstMs: 1_000, maxMs: 30_000 };
 const fastFailuresForDataLoss = 3;
 const startingPollMs = 100;
+/** A learner is never ready for /readyz: after this long there is no hurry any more. */
+const hurryMs = 30_000;
 const readyPollMs = 1_000;
 /** A run this long after readiness counts as a good one: the next restart is immediate again. */
 const goodRunMs = 10_000;
@@ -162,6 +164,7 @@ export class EtcdSupervisor {
   /** Until etcd has exited; returns when it first became ready in this run. */
   async #watchReadiness(exited: AbortSignal): Promise<number | undefined> {
     const { timing, isReady, hasData } = this.#options;
+    const startedAt = timing.now().getTime();
     let readySince: number | undefined;
     while (!exited.aborted) {
       if (!this.#dataSeen && hasData()) await this.#noteData();
@@ -169,7 +172,8 @@ export class EtcdSupervisor {
       if (exited.aborted) break;
       if (ready) readySince ??= timing.now().getTime();
       this.#set(ready ? 'ready' : readySince === undefined ? 'starting' : 'not-ready');
-      await timing.sleep(readySince === undefined ? startingPollMs : readyPollMs, exited);
+      const hurry = readySince === undefined && timing.now().getTime() - startedAt < hurryMs;
+      await timing.sleep(hurry ? startingPollMs : readyPollMs, exited);
     }
     return readySince;
   }
