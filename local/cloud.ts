@@ -55,6 +55,8 @@ export interface LocalCloud {
   /** Ways to hurt tasks. */
   readonly chaos: Modules['chaos'];
   emit(event: BusEvent): void;
+  /** As a task of this role would get them. @throws AwsError AccessDenied */
+  assumeRole: CloudContext['assumeRole'];
   /** Suspends tasks, ends functions, closes the endpoint. State stays. */
   stop(): Promise<void>;
   /** Settles when it has stopped, whoever asked for it. */
@@ -150,8 +152,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       modules,
       endpoint,
       unlock,
-      log,
-      emit,
+      context,
     });
   } catch (error) {
     for (const module of (modules?.all ?? started).toReversed()) await module.stop?.().catch(() => {});
@@ -218,12 +219,11 @@ interface Started {
   readonly modules: Modules;
   readonly endpoint: Endpoint;
   readonly unlock: () => void;
-  readonly log: CloudContext['log'];
-  readonly emit: (event: BusEvent) => void;
+  readonly context: CloudContext;
 }
 
 function finish(parts: Started): LocalCloud {
-  const { options, url, port, key, modules, endpoint, faults, iam } = parts;
+  const { options, url, port, key, modules, endpoint, faults, iam, context } = parts;
   const apiUrl = modules.httpApiUrl() ?? url;
   const file: CloudFile = { url, apiUrl, port, region, accountId, ...key };
   const startedAt = new Date().toISOString();
@@ -255,7 +255,7 @@ function finish(parts: Started): LocalCloud {
       port,
       faults,
       usage: () => iam.usage(),
-      emit: parts.emit,
+      emit: context.emit,
       status: () => ({
         url,
         apiUrl,
@@ -278,19 +278,20 @@ function finish(parts: Started): LocalCloud {
     faults,
     iam,
     chaos: modules.chaos,
-    emit: parts.emit,
+    emit: context.emit,
+    assumeRole: context.assumeRole,
     stop: stopAndSettle,
     stopped,
   };
 }
 
-async function shutDown({ modules, endpoint, log }: Started): Promise<void> {
+async function shutDown({ modules, endpoint, context }: Started): Promise<void> {
   const errors: unknown[] = [];
   for (const module of modules.all.toReversed()) {
     try {
       await module.stop?.();
     } catch (error) {
-      log('a service did not stop cleanly', { error: String(error) });
+      context.log('a service did not stop cleanly', { error: String(error) });
       errors.push(error);
     }
   }

@@ -119,6 +119,12 @@ export function message(status: number, text: string): RawResponse {
   };
 }
 
+/** API Gateway keeps what proves the caller to itself. */
+export function forwardedHeaders(request: RawRequest): Record<string, string> {
+  const { authorization: _a, 'x-amz-security-token': _t, connection: _c, ...headers } = request.headers;
+  return headers;
+}
+
 /** Text bodies go to the function as they are, others in base64. */
 export function proxyBody(request: RawRequest): { body: string; isBase64Encoded: boolean } {
   const text = request.body.toString('utf8');

@@ -57,7 +57,7 @@ export async function callApi(
       incoming.on('error', reject);
       incoming.on('end', () => {
         const text = Buffer.concat(chunks).toString();
-        const json = /json/.test(incoming.headers['content-type'] ?? '') && /^[{[]/.test(text);
+        const json = /^[{[]/.test(text);
         resolve({
           status: incoming.statusCode ?? 0,
           headers: incoming.headers,
