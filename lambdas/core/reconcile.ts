@@ -147,7 +147,12 @@ async function loop(
       return 'waiting';
     }
     await held.ensure(stepLeaseMs);
-    if (await takeStep(deps, held, journal, wanted, work.performers, observation)) return 'done';
+    const taken = await takeStep(deps, held, journal, wanted, work.performers, observation);
+    if (taken === 'ended') return 'done';
+    if (taken === 'failed') {
+      await requeue(deps, work, held, secondsUntil(held.tenant().backoff?.until, deps.clock.now()));
+      return 'waiting';
+    }
     if (wanted.kind === 'launch-members' || wanted.kind === 'stop-tasks') observer.forget();
     previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
   }
@@ -203,3 +208,6 @@ async function handOver(deps: ReconcileDeps, held: HeldTenant, duty: Duty): Prom
   await deps.dispatcher.look(held.tenant().tenantId, duty);
   return 'forwarded';
 }
+
+const secondsUntil = (time: string | undefined, now: Date): number =>
+  time === undefined ? 1 : Math.max(1, Math.ceil((Date.parse(time) - now.getTime()) / 1000));

@@ -1,3 +1,4 @@
+import { backoffWait } from '../core/backoff.ts';
 import { dueShard } from '../core/due-shard.ts';
 import { membersIn, membersOf, wantedMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
@@ -32,11 +33,8 @@ export function planCreate(
   if (lost !== undefined) {
     return step({ kind: 'abandon-incarnation', incarnation: tenant.incarnation.number, reason: lost });
   }
-  if (tenant.backoff !== undefined && Date.parse(tenant.backoff.until) > now.getTime()) {
-    const seconds = Math.ceil((Date.parse(tenant.backoff.until) - now.getTime()) / 1000);
-    const reason = `attempt ${tenant.backoff.failures} failed (${tenant.backoff.reason}); trying again at ${tenant.backoff.until}`;
-    return { kind: 'wait', name: 'back-off', reason, recheckSeconds: seconds };
-  }
+  const waiting = backoffWait(tenant, now);
+  if (waiting !== undefined) return waiting;
   const wanted = wantedMembers(tenant);
   const missing = tenant.spec.members - wanted.length;
   if (missing > 0) {

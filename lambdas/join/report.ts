@@ -32,6 +32,8 @@ export async function report(
   const before = admission.tenant;
   const { tenant, saved } = await updateTenant(deps, before, (stored) => withSeen(stored, status, deps));
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
+  // Delete watches the tasks themselves.
+  if (tenant.status.phase === 'deleting') return { leave: false };
   if ((saved && differs(before, tenant, status.memberName)) || matters(tenant, status)) {
     await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
   }

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { noCapacity } from '../../fakes/sim/sim-ecs.ts';
-import { problemsOf, World, type WorldOptions } from '../../fakes/sim/world.ts';
+import { problemsOf, untilHealthy, World, type WorldOptions } from '../../fakes/sim/world.ts';
 
 const healthy = (world: World, tenantId: string) => async () =>
   (await problemsOf(world, tenantId)).length === 0;
 
 async function created(world: World, seconds = 600): Promise<string[]> {
-  await world.until(healthy(world, 'acme'), seconds);
+  await untilHealthy(world, 'acme', seconds);
   await world.settle(150);
   return problemsOf(world, 'acme');
 }

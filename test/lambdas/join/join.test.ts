@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Member } from '../../../lambdas/core/model/member.ts';
 import type { SimTask } from '../../fakes/sim/sim-ecs.ts';
-import { problemsOf, World } from '../../fakes/sim/world.ts';
+import { untilHealthy, World } from '../../fakes/sim/world.ts';
 
 const csrs = { peer: 'csr', server: 'csr', admin: 'csr', client: 'csr' };
 const sessionOf = (task: SimTask): string => task.taskArn.split('/').at(-1)!;
@@ -56,7 +56,7 @@ describe('join', () => {
   test('never answers new after the cluster has formed (S3), also to a member that has not started yet', async () => {
     const healthy = new World();
     await healthy.createTenant('acme');
-    await healthy.until(async () => (await problemsOf(healthy, 'acme')).length === 0);
+    await untilHealthy(healthy, 'acme');
     world = healthy;
     for (const task of healthy.ecs.alive('acme')) {
       for (const hasData of [true, false]) {

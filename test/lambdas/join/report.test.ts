@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { problemsOf, World } from '../../fakes/sim/world.ts';
+import { untilHealthy, World } from '../../fakes/sim/world.ts';
 
 const csrs = { peer: 'csr', server: 'csr', admin: 'csr', client: 'csr' };
 let world: World;
@@ -7,7 +7,7 @@ let world: World;
 beforeEach(async () => {
   world = new World();
   await world.createTenant('acme');
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await untilHealthy(world, 'acme');
   await world.settle(90);
 });
 
