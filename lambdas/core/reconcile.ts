@@ -31,11 +31,11 @@ export type LookResult = 'gone' | 'busy' | 'forwarded' | 'done' | 'waiting' | 'b
 /** In all that one look stays awake for things expected within seconds, and how often it looks meanwhile. */
 const awakeMs = 3_000;
 const pollMs = 150;
-/** A holder that is alive is done or waiting within seconds; one that died holds the lease at most 20 s. */
+/** A holder that is alive is done or waiting within seconds; one that died holds the lease a few seconds more. */
 const busyRetrySeconds = 2;
 const faultRetrySeconds = 5;
-/** A step is not begun with less than this left of the lease: it could outlive it. */
-const stepLeaseMs = 10_000;
+/** A step is not begun with less than this left of the invocation. */
+const stepRoomMs = 10_000;
 /** When a tenant without work is looked at next by the sweep. */
 const restMs = 60_000;
 
@@ -88,6 +88,7 @@ async function withLease(
     await held.release(new Date(deps.clock.now().getTime() + restMs)).catch(() => undefined);
     throw error;
   } finally {
+    held.abandon();
     await journal?.flush();
   }
 }
@@ -105,11 +106,11 @@ async function loop(
   let previous = '';
 
   const nap = async (): Promise<boolean> => {
-    if (awake <= 0 || timeLeft() < stepLeaseMs) return false;
+    if (awake <= 0 || timeLeft() < stepRoomMs) return false;
     awake -= pollMs;
     await deps.clock.sleep(pollMs);
     await held.refresh();
-    await held.ensure(stepLeaseMs);
+    await held.ensure();
     return true;
   };
 
@@ -142,11 +143,11 @@ async function loop(
     // The same step on the same record again: the world has not caught up yet, so do not spin.
     const signature = `${tenant.recordVersion} ${JSON.stringify(wanted)}`;
     const repeated = signature === previous && !(await nap());
-    if (repeated || timeLeft() < stepLeaseMs) {
+    if (repeated || timeLeft() < stepRoomMs) {
       await requeue(deps, work, held, 1);
       return 'waiting';
     }
-    await held.ensure(stepLeaseMs);
+    await held.ensure();
     const taken = await takeStep(deps, held, journal, wanted, work.performers, observation);
     if (taken === 'ended') return 'done';
     if (taken === 'failed') {

@@ -20,6 +20,8 @@ const seen = {
       version: etcdVersionSchema.optional(),
       /** Why it is not healthy, for people. */
       problem: z.string().optional(),
+      /** When its etcd last ended by itself: a later end is news, the same one is not. */
+      lastExitAt: isoTimeSchema.optional(),
     })
     .optional(),
 };

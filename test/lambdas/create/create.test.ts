@@ -78,6 +78,20 @@ describe('create', () => {
     expect(world.ecs.tasks.size).toBe(3);
   });
 
+  test('holds on to its lease through a launch that takes half a minute', async () => {
+    const world = new World({ messages: { copies: 2 } });
+    const launch = world.ecs.launch.bind(world.ecs);
+    let slow = 0;
+    world.ecs.launch = async (request) => {
+      slow++;
+      await world.clock.sleep(30_000);
+      return launch(request);
+    };
+    await world.createTenant('acme');
+    expect(await created(world)).toEqual([]);
+    expect(slow).toBe(3);
+  });
+
   test('keeps twenty tenants that come at once apart', async () => {
     const world = new World();
     const ids = Array.from({ length: 20 }, (_, index) => `tenant-${index}`);
