@@ -47,7 +47,8 @@ export async function runNanny(options: NannyOptions): Promise<void> {
 
   // With data, certificates and nanny.json on the disk the member starts at once: a control plane that is down must
   // not keep a cluster down.
-  let identity = disk.saved && (disk.hasData() || disk.saved.ended) ? await pki.load() : undefined;
+  let identity =
+    disk.saved && (disk.hasData() || disk.saved.ended) ? await loadIdentity(pki, log) : undefined;
   const resumed = identity !== undefined;
   if (identity === undefined) {
     const { answer, leafKeys } = await join(stop);
@@ -85,6 +86,16 @@ export async function runNanny(options: NannyOptions): Promise<void> {
   await Promise.race([leaving.promise, stopped, member.failure()]);
   background.abort();
   await member.stop();
+}
+
+/** Certificates that cannot be read are no reason to give up: join issues others. */
+async function loadIdentity(pki: PkiStore, log: Log): Promise<Identity | undefined> {
+  try {
+    return await pki.load();
+  } catch (error) {
+    log.warn(`The certificates on the disk cannot be used, asking for new ones: ${sentence(error)}`);
+    return undefined;
+  }
 }
 
 async function saveBoot(
