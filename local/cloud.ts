@@ -2,7 +2,7 @@ import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
 import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
 import { buildNanny, type CdkContext, synthesize } from './build.ts';
-import { readAssembly } from './cloudformation/assembly.ts';
+import { readAssembly, type StackTemplate } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
 import { ResourceRegistry } from './cloudformation/registry.ts';
@@ -36,6 +36,8 @@ export interface LocalCloudOptions {
   readonly etcdDir?: string;
   /** Runs these templates instead of the app of `repoDir`: a directory such as cdk.out. */
   readonly assemblyDir?: string;
+  /** Changes templates in memory before they are stood up, e.g. takes a permission away. */
+  readonly edit?: (stack: StackTemplate) => void;
   /** PATH and the like for the tools that fetch etcd; the entry point's process.env. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A line of what is being done, for people. */
@@ -110,6 +112,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
   try {
     const { assemblyDir, images } = await build(options, port, onProgress);
     const assembly = readAssembly(assemblyDir);
+    if (options.edit) assembly.stacks.forEach(options.edit);
     const context = createContext({
       accountId,
       region,
