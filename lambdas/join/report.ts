@@ -30,8 +30,13 @@ export async function report(
   if (admission.kind === 'leave') return { leave: true, reason: admission.reason };
   if (admission.kind !== 'member') return { leave: false };
   const before = admission.tenant;
-  const { tenant, saved } = await updateTenant(deps, before, (stored) => withSeen(stored, status, deps));
+  let fall: string | undefined;
+  const { tenant, saved } = await updateTenant(deps, before, (stored) => {
+    fall = fallOf(stored, status);
+    return withSeen(stored, status, deps);
+  });
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
+  if (saved && fall !== undefined) await tell(deps, status, fall);
   // Delete watches the tasks themselves.
   if (tenant.status.phase === 'deleting') return { leave: false };
   if ((saved && differs(before, tenant, status.memberName)) || matters(tenant, status)) {
@@ -47,12 +52,14 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
   const { self, etcd } = status;
   const healthy = etcd.state === 'ready' && self !== undefined;
   const version = self?.version ?? member.seen?.version;
+  const lastExitAt = etcd.lastExit?.at ?? member.seen?.lastExitAt;
   const seen = {
     at: deps.clock.now().toISOString(),
     healthy,
     isLeader: healthy && self.leader === self.etcdId,
     ...(version !== undefined && { version }),
     ...(!healthy && { problem: problemOf(status) }),
+    ...(lastExitAt !== undefined && { lastExitAt }),
   };
   const revision = self?.revision ?? 0;
   if (same(member.seen, seen) && revision < stored.highestRevision + revisionStep) return undefined;
@@ -67,6 +74,31 @@ function problemOf({ etcd }: NannyStatus): string {
   return `etcd is ${etcd.state}${exit === undefined || etcd.state === 'starting' ? '' : `: ${exit}`}`;
 }
 
+/**
+ * An etcd that was well until it fell. It may be back before anybody has looked, so that no condition ever shows it;
+ * one that falls again and again without getting well in between is told by its condition.
+ */
+function fallOf(stored: TenantRecord, { memberName, etcd }: NannyStatus): string | undefined {
+  const seen = seenOf(stored, memberName);
+  const exit = etcd.lastExit;
+  if (exit === undefined || seen?.healthy !== true || seen.lastExitAt === exit.at) return undefined;
+  const then = ['data-lost', 'removed', 'stopped'].includes(etcd.state)
+    ? 'it is not started again on this disk'
+    : 'its nanny starts it again on the same disk';
+  return `${memberName}: ${exit.reason}; ${then}.`;
+}
+
+async function tell(deps: JoinDeps, { tenantId, memberName }: NannyStatus, message: string): Promise<void> {
+  await deps.store.appendEvent({
+    eventId: deps.ids.ulid(),
+    tenantId,
+    at: deps.clock.now().toISOString(),
+    kind: 'seen',
+    message,
+    member: memberName,
+  });
+}
+
 type Seen = Extract<Member, { state: 'voting' }>['seen'];
 
 function same(a: Seen, b: Seen): boolean {
@@ -74,7 +106,8 @@ function same(a: Seen, b: Seen): boolean {
     a?.healthy === b?.healthy &&
     a?.isLeader === b?.isLeader &&
     a?.version === b?.version &&
-    a?.problem === b?.problem
+    a?.problem === b?.problem &&
+    a?.lastExitAt === b?.lastExitAt
   );
 }
 

@@ -46,7 +46,13 @@ function withSeen(tenant: TenantRecord, health: Health): TenantRecord {
         before.version === (seen.version ?? before.version) &&
         before.problem === seen.problem);
     const version = seen?.version ?? before?.version;
-    return same ? [] : [{ ...member, seen: { ...seen, ...(version !== undefined && { version }) } }];
+    // Only a report writes it: the fall that it stands for is on the timeline then.
+    const lastExitAt = before?.lastExitAt;
+    const kept = {
+      ...(version !== undefined && { version }),
+      ...(lastExitAt !== undefined && { lastExitAt }),
+    };
+    return same ? [] : [{ ...member, seen: { ...seen, ...kept } }];
   });
   return withMembers(tenant, members);
 }

@@ -48,6 +48,8 @@ export class RunningMember {
   readonly #status: StatusSource;
   #identity: Identity;
   #supervisor: EtcdSupervisor | undefined;
+  /** One time for one end: a new one at each look would be a new report each second. */
+  readonly #openedAt: string;
   #admin: AdminServer | undefined;
   #loops: Promise<unknown> = Promise.resolve();
   #wakeWatch = new AbortController();
@@ -56,6 +58,7 @@ export class RunningMember {
   constructor(options: MemberOptions) {
     const { ip, disk, client, log, timing, who, onLeave } = options;
     this.#options = options;
+    this.#openedAt = timing.now().toISOString();
     this.#identity = options.identity;
     const identity = () => this.#identity;
     this.#observer = new Observer(`https://${ip}:${ports.client}`, identity);
@@ -155,7 +158,7 @@ export class RunningMember {
   #etcdView(): NannyStatus['etcd'] {
     if (this.#supervisor) return this.#supervisor.view;
     const ended = this.#options.disk.saved?.ended;
-    const at = this.#options.timing.now().toISOString();
+    const at = this.#openedAt;
     return {
       state: ended?.state ?? 'stopped',
       restarts: 0,

@@ -41,6 +41,45 @@ describe('report', () => {
     expect((await record()).status.phase).toBe('available');
   });
 
+  test('of an etcd that fell and is back already is told on the timeline, once', async () => {
+    const { memberName } = first();
+    const told = async () =>
+      (await world.store.listEvents('acme', { limit: 100 })).items.filter(
+        ({ member, message }) => member === memberName && message.includes('SIGKILL'),
+      );
+    world.members.fall(memberName);
+    await world.members.report(memberName);
+    await world.members.report(memberName);
+    await world.settle(1);
+    await world.look('acme', 'sweep');
+    await world.members.report(memberName);
+    expect((await told()).map(({ kind, message }) => ({ kind, message }))).toEqual([
+      {
+        kind: 'seen',
+        message: `${memberName}: etcd was ended by SIGKILL; its nanny starts it again on the same disk.`,
+      },
+    ]);
+    await world.settle(1);
+    world.members.fall(memberName);
+    await world.members.report(memberName);
+    expect(await told()).toHaveLength(2);
+    expect((await record()).status.phase).toBe('available');
+  });
+
+  test('of falls while etcd is sick anyway tells no more than its condition does', async () => {
+    const { memberName } = first();
+    world.members.fall(memberName);
+    world.members.setState(memberName, 'backing-off');
+    for (let fall = 0; fall < 5; fall += 1) {
+      await world.members.report(memberName);
+      await world.settle(1);
+      world.members.fall(memberName);
+    }
+    const { items } = await world.store.listEvents('acme', { limit: 100 });
+    expect(items.filter(({ message }) => message.includes('its nanny starts it again'))).toHaveLength(1);
+    expect(items.some(({ message }) => message.startsWith('AllMembersHealthy is False'))).toBe(true);
+  });
+
   test('about a member that its peers cannot reach is looked at though the reporter is well', async () => {
     const [a, b] = world.ecs.alive('acme');
     world.members.cut.add(b!.taskArn);
