@@ -24,7 +24,7 @@ export interface LeaseDeps {
 
 export type Acquired =
   | { readonly kind: 'held'; readonly held: HeldTenant }
-  | { readonly kind: 'busy'; readonly expiresAt: string }
+  | { readonly kind: 'busy'; readonly tenant: TenantRecord }
   | { readonly kind: 'gone' }
   | { readonly kind: 'other-duty'; readonly duty: Duty };
 
@@ -66,7 +66,7 @@ export async function acquire(
     if (dutyOf(stored) !== duty) return { kind: 'other-duty', duty: dutyOf(stored) };
     const now = deps.clock.now().getTime();
     if (stored.lease !== undefined && Date.parse(stored.lease.expiresAt) > now) {
-      return { kind: 'busy', expiresAt: stored.lease.expiresAt };
+      return { kind: 'busy', tenant: stored };
     }
     const fence = stored.fence + 1;
     const tenant: TenantRecord = {

@@ -2,12 +2,14 @@ import { dutyOf } from './duty.ts';
 import { ControlPlaneError, LeaseLostError } from './errors.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { acquire, type HeldTenant } from './lease.ts';
+import type { TenantRecord } from './model/tenant.ts';
 import type { Observer } from './observe.ts';
 import type { Performers } from './perform.ts';
 import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
 import { checkStep } from './safety.ts';
 import type { Decision, Plan } from './step.ts';
 import { takeStep } from './take-step.ts';
+import { updateTenant } from './update-tenant.ts';
 
 export interface ReconcileDeps {
   readonly cell: Cell;
@@ -59,7 +61,7 @@ export async function reconcile(
       await deps.dispatcher.look(tenantId, acquired.duty);
       return 'forwarded';
     case 'busy':
-      await deps.dispatcher.look(tenantId, work.duty, busyRetrySeconds);
+      await comeBack(deps, work, acquired.tenant);
       return 'busy';
     case 'held':
       return withLease(deps, work, acquired.held, deadline);
@@ -185,18 +187,37 @@ async function rest(
 }
 
 /**
+ * Somebody else works on the tenant and may have looked before what this look is about: come back soon. One message
+ * stands for all looks that met the same holder; else every message doubled would double again with each round.
+ */
+async function comeBack(deps: ReconcileDeps, work: Work, tenant: TenantRecord): Promise<void> {
+  const at = new Date(deps.clock.now().getTime() + busyRetrySeconds * 1000);
+  const { saved } = await updateTenant(deps, tenant, (stored) =>
+    isComing(stored, work.duty, deps.clock.now(), at)
+      ? undefined
+      : { ...stored, recheck: { duty: work.duty, at: at.toISOString() } },
+  );
+  if (saved) await deps.dispatcher.look(tenant.tenantId, work.duty, busyRetrySeconds);
+}
+
+/** Whether a look is on its way that arrives about as early as `wanted`. */
+function isComing({ recheck }: TenantRecord, duty: Duty, now: Date, wanted: Date): boolean {
+  if (recheck?.duty !== duty) return false;
+  const planned = Date.parse(recheck.at);
+  return planned > now.getTime() && planned <= wanted.getTime() + 1_000;
+}
+
+/**
  * Leaves the tenant with word when to look again. When somebody means to look before that anyway, no further message
  * is sent: else every doubled message would live as long as the operation.
  */
 async function requeue(deps: ReconcileDeps, work: Work, held: HeldTenant, seconds: number): Promise<void> {
-  const now = deps.clock.now().getTime();
-  const wanted = now + seconds * 1000;
-  const { recheck, tenantId } = held.tenant();
-  const planned = recheck?.duty === work.duty ? Date.parse(recheck.at) : 0;
-  if (planned > now && planned <= wanted + 1_000) return held.release(new Date(planned));
-  const at = new Date(wanted);
+  const now = deps.clock.now();
+  const tenant = held.tenant();
+  const at = new Date(now.getTime() + seconds * 1000);
+  if (isComing(tenant, work.duty, now, at)) return held.release(new Date(tenant.recheck!.at));
   await held.release(at, { duty: work.duty, at: at.toISOString() });
-  await deps.dispatcher.look(tenantId, work.duty, seconds);
+  await deps.dispatcher.look(tenant.tenantId, work.duty, seconds);
 }
 
 async function handOver(deps: ReconcileDeps, held: HeldTenant, duty: Duty): Promise<LookResult> {
