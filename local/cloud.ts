@@ -38,7 +38,7 @@ export interface LocalCloudOptions {
   readonly assemblyDir?: string;
   /** Changes templates in memory before they are stood up, e.g. takes a permission away. */
   readonly edit?: (stack: StackTemplate) => void;
-  /** PATH and the like for the tools that fetch etcd; the entry point's process.env. */
+  /** PATH and the like for the tools that fetch etcd, as the entry point has it. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A line of what is being done, for people. */
   readonly onProgress?: (line: string) => void;
