@@ -37,6 +37,8 @@ interface Slot {
   readonly bornAt: number;
   readonly accessKeyId: string;
   requestId: string | undefined;
+  /** What the invocation under way was given, as JSON. */
+  event?: string;
   idleTimer?: NodeJS.Timeout;
 }
 
@@ -69,6 +71,7 @@ export class LocalFunction {
     const slot = this.#takeSlot();
     try {
       slot.requestId = randomUUID();
+      slot.event = JSON.stringify(event);
       const { name, arn, memoryMiB, logGroup, timeoutMs } = this.config;
       const context = {
         functionName: name,
@@ -88,6 +91,7 @@ export class LocalFunction {
       return result;
     } finally {
       slot.requestId = undefined;
+      slot.event = undefined;
       this.#running -= 1;
       this.#rest(slot);
       this.#waiting.shift()?.();
@@ -111,6 +115,7 @@ export class LocalFunction {
     const credentials = this.#deps.credentials({
       functionName: this.config.name,
       invocation: () => slot?.requestId,
+      event: () => slot?.event,
       crash: () => worker?.crash(),
     });
     worker = new FunctionWorker({

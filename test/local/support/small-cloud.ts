@@ -81,7 +81,10 @@ export function role(service: string, statements: unknown[]): unknown {
 /** A function of the asset of the same name in lower case, with its role. */
 export function lambda(name: string, properties: object = {}, statements: unknown[] = []): Resources {
   return {
-    [`${name}Role`]: role('lambda.amazonaws.com', statements),
+    [`${name}Role`]: role('lambda.amazonaws.com', [
+      { Effect: 'Allow', Action: ['logs:CreateLogStream', 'logs:PutLogEvents'], Resource: '*' },
+      ...statements,
+    ]),
     [name]: {
       Type: 'AWS::Lambda::Function',
       Properties: {
