@@ -36,12 +36,12 @@ export async function report(
     return withSeen(stored, status, deps);
   });
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
-  if (saved && fall !== undefined) await tell(deps, status, fall);
   // Delete watches the tasks themselves.
   if (tenant.status.phase === 'deleting') return { leave: false };
   if ((saved && differs(before, tenant, status.memberName)) || matters(tenant, status)) {
     await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
   }
+  if (saved && fall !== undefined) await tell(deps, status, fall);
   return { leave: false };
 }
 
@@ -88,15 +88,14 @@ function fallOf(stored: TenantRecord, { memberName, etcd }: NannyStatus): string
   return `${memberName}: ${exit.reason}; ${then}.`;
 }
 
+/** The record has it already: a line that cannot be written must not make the nanny report again. */
 async function tell(deps: JoinDeps, { tenantId, memberName }: NannyStatus, message: string): Promise<void> {
-  await deps.store.appendEvent({
-    eventId: deps.ids.ulid(),
-    tenantId,
-    at: deps.clock.now().toISOString(),
-    kind: 'seen',
-    message,
-    member: memberName,
-  });
+  const [eventId, at] = [deps.ids.ulid(), deps.clock.now().toISOString()];
+  try {
+    await deps.store.appendEvent({ eventId, tenantId, at, kind: 'seen', message, member: memberName });
+  } catch (error) {
+    deps.log.warn(`The timeline of ${tenantId} could not be written.`, { message, error: String(error) });
+  }
 }
 
 type Seen = Extract<Member, { state: 'voting' }>['seen'];
