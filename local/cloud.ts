@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
 import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
@@ -195,6 +196,7 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
     vpcCidr: `127.${20 + ((((port - defaultPort) % 200) + 200) % 200)}.0.0/16`,
     ...options.context,
   };
+  await requireAddresses(String(context.vpcCidr));
   onProgress('Synthesizing the CDK app');
   const [{ directory, fresh }, nanny] = await Promise.all([
     synthesize({ repoDir, stateDir, context }),
@@ -208,6 +210,19 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
     },
   };
   return { assemblyDir: directory, images };
+}
+
+/** Every member listens on its own loopback address: Linux has all of 127.0.0.0/8, macOS only 127.0.0.1. */
+async function requireAddresses(vpcCidr: string): Promise<void> {
+  const address = vpcCidr.replace(/\.\d+\/\d+$/, '.4');
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    const server = createServer().once('error', resolve);
+    server.listen(0, address, () => server.close(() => resolve(undefined)));
+  });
+  if (error)
+    throw new LocalCloudError(
+      `This machine has no address ${address} (${error.code}): each member needs a loopback address of its own. Linux has them all; on macOS run the local cloud in a Linux virtual machine or container.`,
+    );
 }
 
 interface Started {
