@@ -76,6 +76,11 @@ export class FunctionWorker {
     void this.#ready.then(() => clearTimeout(timer));
   }
 
+  /** Settles when it can work or has failed to start; never rejects. */
+  get started(): Promise<unknown> {
+    return this.#ready;
+  }
+
   get ended(): boolean {
     return this.#ended;
   }
