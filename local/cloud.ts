@@ -262,6 +262,8 @@ function finish(parts: Started): LocalCloud {
   const stopped = new Promise<void>((resolve) => {
     settle = resolve;
   });
+  // Whoever called stop() hears of its failure; nobody has to listen here as well.
+  stopped.catch(() => {});
   const stopAndSettle = (): Promise<void> => {
     const result = stop();
     settle(result);
