@@ -1,4 +1,4 @@
-import { membersIn, quorumOf, wantedMembers } from './members.ts';
+import { membersIn, wantedMembers } from './members.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import { spreadProblem } from './spread.ts';
 import type { Observation, Step } from './step.ts';
@@ -124,6 +124,3 @@ export function clusterIdsSeen(tenant: TenantRecord, observation: Observation): 
   }
   return ids;
 }
-
-/** Members that answer as ready voters of one cluster are a quorum of all voters. */
-export const hasQuorum = (ready: number, voters: number): boolean => ready >= quorumOf(voters);
