@@ -49,11 +49,13 @@ export class FunctionWorker {
     this.#thread.on('message', (answer: WorkerAnswer) => {
       if (answer.type === 'ready') initialised();
       else if (answer.type === 'error') {
+        this.#ended ||= answer.fatal === true;
         initialised({ ok: false, error: answer.error });
         this.#finish({ ok: false, error: answer.error });
       } else this.#finish({ ok: true, payload: JSON.parse(answer.payload) });
     });
     this.#thread.on('error', (error: unknown) => {
+      this.#ended = true;
       const name = error instanceof Error ? error.name : 'Error';
       const result = failure(
         name === 'ERR_WORKER_OUT_OF_MEMORY' ? 'Runtime.OutOfMemory' : name,
