@@ -14,8 +14,11 @@ export interface WorkerOptions {
   readonly onEnd: () => void;
 }
 
-/** Lambda gives a function ten seconds to initialise. */
-const initTimeoutMs = 10_000;
+/**
+ * Lambda gives a function ten seconds of cores of its own to initialise. The cores of this machine are shared: ended
+ * after ten seconds of waiting for them, workers would be started over and over and never get ready.
+ */
+const initTimeoutMs = 60_000;
 
 /** One execution environment: a worker thread that runs one invocation at a time. */
 export class FunctionWorker {
@@ -43,7 +46,10 @@ export class FunctionWorker {
       initialised = resolve;
     });
     const timer = setTimeout(
-      () => initialised(failure('Sandbox.Timedout', 'Init timed out after 10.00 seconds')),
+      () =>
+        initialised(
+          failure('Sandbox.Timedout', `Init timed out after ${(initTimeoutMs / 1000).toFixed(2)} seconds`),
+        ),
       initTimeoutMs,
     );
     this.#thread.on('message', (answer: WorkerAnswer) => {

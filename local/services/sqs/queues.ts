@@ -92,7 +92,14 @@ export class Queues implements QueueAccess {
   }
 
   async release(queueArn: string, receiptHandles: readonly string[], seconds: number): Promise<void> {
-    for (const receiptHandle of receiptHandles) this.byArn(queueArn).changeVisibility(receiptHandle, seconds);
+    for (const receiptHandle of receiptHandles) {
+      try {
+        this.byArn(queueArn).changeVisibility(receiptHandle, seconds);
+      } catch (error) {
+        // Visible again already: its batch took longer than the visibility timeout.
+        if (!(error instanceof AwsError)) throw error;
+      }
+    }
   }
 
   async put(queueArn: string, body: string): Promise<void> {
