@@ -7,6 +7,7 @@ import type { NannyStatus } from '../core/wire/admin.ts';
 import type { ReportAnswer, ReportRequest } from '../core/wire/join.ts';
 import { admit, NotThisTaskError } from './admit.ts';
 import type { JoinCaller, JoinDeps } from './deps.ts';
+import { tell } from './tell.ts';
 
 /**
  * A revision that grew by less is not worth a write of its own. A restore goes far beyond the highest revision
@@ -86,16 +87,6 @@ function fallOf(stored: TenantRecord, { memberName, etcd }: NannyStatus): string
     ? 'it is not started again on this disk'
     : 'its nanny starts it again on the same disk';
   return `${memberName}: ${exit.reason}; ${then}.`;
-}
-
-/** The record has it already: a line that cannot be written must not make the nanny report again. */
-async function tell(deps: JoinDeps, { tenantId, memberName }: NannyStatus, message: string): Promise<void> {
-  const [eventId, at] = [deps.ids.ulid(), deps.clock.now().toISOString()];
-  try {
-    await deps.store.appendEvent({ eventId, tenantId, at, kind: 'seen', message, member: memberName });
-  } catch (error) {
-    deps.log.warn(`The timeline of ${tenantId} could not be written.`, { message, error: String(error) });
-  }
 }
 
 type Seen = Extract<Member, { state: 'voting' }>['seen'];

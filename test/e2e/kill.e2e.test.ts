@@ -6,7 +6,7 @@ import type { TimelineEvent } from '../../lambdas/core/model/operation.ts';
 import type { MemberDocument, TenantDocument } from '../../lambdas/core/tenant-document.ts';
 import { type Etcdctl, etcdctl } from './support/clients.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
-import { containerOf, isAlive, processes, processesOf } from './support/processes.ts';
+import { containerOf, isAlive, nannyOf, processes, processesOf } from './support/processes.ts';
 import { until } from './support/until.ts';
 import { startWriter, type Writer } from './support/writer.ts';
 
@@ -141,8 +141,10 @@ test('an etcd that keeps falling degrades the tenant; once it stays up, the tena
     } catch {
       // Between two starts.
     }
-    const tenant = await shown();
-    return tenant.phase === 'degraded' && tenant;
+    // A report is written at once, what follows from it for the tenant a moment later.
+    const tenant = await cloud.tenant(tenantId);
+    const sick = tenant.members.some(({ name, healthy }) => name === victim.name && !healthy);
+    return tenant.phase === 'degraded' && sick && tenant;
   });
   expect(degraded.reason).toContain(victim.name);
   expect(conditionOf(degraded, 'AllMembersHealthy')).toMatchObject({
@@ -151,7 +153,6 @@ test('an etcd that keeps falling degrades the tenant; once it stays up, the tena
     message: expect.stringContaining(`${victim.name}: etcd is`),
   });
   expect(conditionOf(degraded, 'Ready')).toMatchObject({ status: 'True' });
-  expect(degraded.members.find(({ name }) => name === victim.name)).toMatchObject({ healthy: false });
 
   const recovered = await available();
   expect(conditionOf(recovered, 'AllMembersHealthy')).toMatchObject({ status: 'True' });
@@ -183,6 +184,9 @@ test('kill -9 of a nanny: its whole container dies, ECS starts it again as the s
   );
   await serves(victim);
   expect(await containerOf(after.nanny)).toMatchObject({ restartCount: 1 });
+  await until('the timeline to tell of it', async () =>
+    (await timeline()).includes(`${victim.name}: its nanny was started again; etcd goes on with its data.`),
+  );
   expect(await etcdMembers()).toEqual(
     Object.fromEntries(born.members.map(({ name, etcdId }) => [name, etcdId])),
   );
@@ -212,11 +216,15 @@ test('kill -9 of a nanny while nobody answers join: etcd starts all the same, fr
 test('a nanny that falls again before its container ran 60 s takes its task along, and everybody is told', async () => {
   const victim = born.members[1]!;
   const before = processesOf(cloud.stateDir, victim.name);
-  const { startedAt } = await containerOf(before.nanny);
-  expect(Date.now() - startedAt).toBeLessThan(restartAttemptPeriodMs);
-  process.kill(before.nanny.pid, 'SIGKILL');
+  const killed: number[] = [];
 
   const degraded = await until('the tenant to be degraded by a stopped task', async () => {
+    // On a slow machine it may have run 60 s by now and come back once more: then that one is young.
+    const nanny = nannyOf(cloud.stateDir, victim.name);
+    if (nanny !== undefined && !killed.includes(nanny.pid)) {
+      process.kill(nanny.pid, 'SIGKILL');
+      killed.push(nanny.pid);
+    }
     const tenant = await shown();
     return tenant.phase === 'degraded' && tenant.reason?.includes('task has stopped') && tenant;
   });

@@ -43,7 +43,7 @@ export function launch(args: readonly string[]): Launched {
     stdout: () => stdout,
     exited,
     signal: (name) => void process.kill(-child.pid!, name),
-    async says(text, deadlineMs = 120_000) {
+    async says(text, deadlineMs = 240_000) {
       const there = () => (typeof text === 'string' ? output.includes(text) : text.test(output));
       await until(`"${text}" to be printed`, () => there() || over, { deadlineMs, everyMs: 20 });
       if (!there()) throw new Error(`It ended without saying "${text}":\n${output}`);

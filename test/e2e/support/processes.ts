@@ -50,17 +50,22 @@ export const workingOn = (stateDir: string): ProcessSeen[] =>
       [...command, ...Object.values(environment)].some((word) => word.includes(stateDir)),
   );
 
+/** Undefined between two of its lives. */
+export const nannyOf = (stateDir: string, memberName: string): ProcessSeen | undefined =>
+  workingOn(stateDir).find(
+    ({ pid, group, environment }) => pid === group && environment.NANNY_MEMBER === memberName,
+  );
+
 /**
  * The nanny and the etcd of a member.
  * @throws Error when they do not run
  */
 export function processesOf(stateDir: string, memberName: string): { nanny: ProcessSeen; etcd: ProcessSeen } {
-  const all = workingOn(stateDir);
-  const nanny = all.find(
-    ({ pid, group, environment }) => pid === group && environment.NANNY_MEMBER === memberName,
-  );
+  const nanny = nannyOf(stateDir, memberName);
   if (nanny === undefined) throw new Error(`No nanny of ${memberName} runs.`);
-  const etcd = all.find(({ parent, command }) => parent === nanny.pid && command[0]?.endsWith('/etcd'));
+  const etcd = processes().find(
+    ({ parent, command }) => parent === nanny.pid && command[0]?.endsWith('/etcd'),
+  );
   if (etcd === undefined) throw new Error(`No etcd of ${memberName} runs.`);
   return { nanny, etcd };
 }

@@ -73,6 +73,18 @@ describe('join', () => {
     expect((await join(tasks[0]!, { body: { hasData: true } })).body).toMatchObject({ mode: 'resume' });
   });
 
+  test('tells on the timeline that a nanny was started again on its data', async () => {
+    await Promise.all([join(tasks[0]!), join(tasks[1]!), join(tasks[2]!), world.settle(1)]);
+    const told = async () =>
+      (await world.store.listEvents('acme', { limit: 100 })).items.filter(({ message }) =>
+        message.includes('was started again'),
+      );
+    await join(tasks[0]!);
+    expect(await told()).toEqual([]);
+    await join(tasks[0]!, { body: { hasData: true } });
+    expect(await told()).toMatchObject([{ kind: 'seen', member: tasks[0]!.memberName }]);
+  });
+
   test('asks to wait while the launch is not recorded yet', async () => {
     const tenant = (await world.store.get('acme'))!;
     const { name, zone, requestedAt } = tenant.members[tasks[0]!.memberName]!;
