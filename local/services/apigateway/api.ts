@@ -81,9 +81,8 @@ export function specificity(template: string): string {
 
 /** `12/Mar/2026:19:03:58 +0000` */
 export function apiTime(at: Date): string {
-  const month = at.toLocaleString('en-US', { month: 'short', timeZone: 'UTC' });
-  const two = (value: number): string => String(value).padStart(2, '0');
-  return `${two(at.getUTCDate())}/${month}/${at.getUTCFullYear()}:${at.toISOString().slice(11, 19)} +0000`;
+  const [, day, month, year, time] = at.toUTCString().split(' ');
+  return `${day}/${month}/${year}:${time} +0000`;
 }
 
 interface ProxyResult {
