@@ -213,6 +213,10 @@ test('Ctrl-C at any moment of the first start ends cleanly, and the next start f
   expect(commandsOf(stateDir)).toEqual([]);
 
   const last = start();
+  await last.says('Synthesizing');
+  const second = await finished(['local', 'start', '--state', stateDir, '--port', String(await freePort())]);
+  expect(second.code).toBe(1);
+  expect(second.output).toMatch(/^A local cloud .*already.*\.$/m);
   await last.says('Ready: ');
   expect(last.output()).toContain('Tenant "demo" is available');
   expect(await interrupt(last)).toEqual({ code: 0, signal: null });
