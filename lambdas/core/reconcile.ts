@@ -75,6 +75,7 @@ async function withLease(
   deadline: Date,
 ): Promise<LookResult> {
   let journal: Journal | undefined;
+  const startedAt = deps.clock.now();
   try {
     journal = await openJournal(deps, held.tenant());
     return await loop(deps, work, held, journal, deadline);
@@ -87,6 +88,7 @@ async function withLease(
       return 'waiting';
     }
     // A bug or a missing permission: give the lease back so that the next look is not held up, and be heard.
+    journal?.failed('look', error instanceof Error ? error.message : String(error), startedAt);
     await held.release(new Date(deps.clock.now().getTime() + restMs)).catch(() => undefined);
     throw error;
   } finally {
@@ -216,8 +218,9 @@ async function requeue(deps: ReconcileDeps, work: Work, held: HeldTenant, second
   const tenant = held.tenant();
   const at = new Date(now.getTime() + seconds * 1000);
   if (isComing(tenant, work.duty, now, at)) return held.release(new Date(tenant.recheck!.at));
-  await held.release(at, { duty: work.duty, at: at.toISOString() });
+  // Sent first: what the record says to be on its way surely is. It is delayed, so the lease is given back by then.
   await deps.dispatcher.look(tenant.tenantId, work.duty, seconds);
+  await held.release(at, { duty: work.duty, at: at.toISOString() });
 }
 
 async function handOver(deps: ReconcileDeps, held: HeldTenant, duty: Duty): Promise<LookResult> {
