@@ -24,6 +24,12 @@ export async function callApi(
     headers?: Record<string, string>;
     credentials?: Signer;
     localAddress?: string;
+    /** @default now */
+    signingDate?: Date;
+    /** @default the Region of the local cloud */
+    region?: string;
+    /** What is sent, when it is not what was signed. */
+    sentBody?: string;
   } = {},
 ): Promise<Answer> {
   const target = new URL(url);
@@ -34,20 +40,23 @@ export async function callApi(
     for (const [name, value] of target.searchParams) query[name] = [...(query[name] ?? []), value];
     const signer = new SignatureV4({
       credentials,
-      region: 'us-east-1',
+      region: options.region ?? 'us-east-1',
       service: 'execute-api',
       sha256: Sha256,
     });
-    const signed = await signer.sign({
-      method,
-      protocol: 'http:',
-      hostname: target.hostname,
-      port: Number(target.port),
-      path: target.pathname,
-      query,
-      headers,
-      body,
-    });
+    const signed = await signer.sign(
+      {
+        method,
+        protocol: 'http:',
+        hostname: target.hostname,
+        port: Number(target.port),
+        path: target.pathname,
+        query,
+        headers,
+        body,
+      },
+      options.signingDate && { signingDate: options.signingDate },
+    );
     headers = signed.headers as Record<string, string>;
   }
   return new Promise((resolve, reject) => {
@@ -66,6 +75,6 @@ export async function callApi(
       });
     });
     outgoing.on('error', reject);
-    outgoing.end(body);
+    outgoing.end(options.sentBody ?? body);
   });
 }
