@@ -1,3 +1,4 @@
+import { etcdProblem } from '../core/conditions.ts';
 import { dutyOf } from '../core/duty.ts';
 import { withMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
@@ -59,7 +60,7 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
     healthy,
     isLeader: healthy && self.leader === self.etcdId,
     ...(version !== undefined && { version }),
-    ...(!healthy && { problem: problemOf(status) }),
+    ...(!healthy && { problem: etcdProblem(etcd) }),
     ...(lastExitAt !== undefined && { lastExitAt }),
   };
   const revision = self?.revision ?? 0;
@@ -68,11 +69,6 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
     ...withMembers(stored, [{ ...member, seen } as Member]),
     highestRevision: Math.max(stored.highestRevision, revision),
   };
-}
-
-function problemOf({ etcd }: NannyStatus): string {
-  const exit = etcd.lastExit?.reason;
-  return `etcd is ${etcd.state}${exit === undefined || etcd.state === 'starting' ? '' : `: ${exit}`}`;
 }
 
 /**

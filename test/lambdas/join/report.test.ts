@@ -66,6 +66,23 @@ describe('report', () => {
     expect((await record()).status.phase).toBe('available');
   });
 
+  test('names an earlier fall as the cause of what follows from it only', async () => {
+    const { memberName } = first();
+    const problem = async (state: 'backing-off' | 'not-ready') => {
+      world.members.setState(memberName, state);
+      await world.members.report(memberName);
+      return (await seen())?.problem;
+    };
+    world.members.fall(memberName);
+    expect(await problem('backing-off')).toBe('etcd is backing-off: etcd was ended by SIGKILL');
+    const { recordVersion } = await record();
+    await world.look('acme', 'sweep');
+    await world.members.report(memberName);
+    expect((await seen())?.problem).toBe('etcd is backing-off: etcd was ended by SIGKILL');
+    expect((await record()).recordVersion).toBe(recordVersion + 1);
+    expect(await problem('not-ready')).toBe('etcd is not-ready');
+  });
+
   test('of falls while etcd is sick anyway tells no more than its condition does', async () => {
     const { memberName } = first();
     world.members.fall(memberName);
