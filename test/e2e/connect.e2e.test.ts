@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createPki } from '../../lambdas/pki/x509-pki.ts';
 import { type TestCloud, testCloud, world } from './support/cloud.ts';
 
 /** What `nanny connect` prints is used as it is, by the client it was printed for. */
@@ -20,6 +21,17 @@ afterAll(async () => {
   await cloud?.dispose();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** Of kube-apiserver, as far as etcd is concerned. */
+const kubeApiserverFlags = [
+  'etcd-servers',
+  'etcd-cafile',
+  'etcd-certfile',
+  'etcd-keyfile',
+  'etcd-prefix',
+  'etcd-compaction-interval',
+  'etcd-db-metric-poll-interval',
+];
 
 /** As in a user's shell: nothing but PATH is set. */
 const shell = (script: string, ...args: string[]) =>
@@ -82,6 +94,29 @@ describe('connect', () => {
       key: flags['etcd-keyfile']!,
     };
     await roundTrip(clientOf(flags['etcd-servers']!.split(','), files), '/registry/test');
+    expect(Object.keys(flags).filter((flag) => !kubeApiserverFlags.includes(flag))).toEqual([]);
+    const ran = await shell(
+      'etcdctl --endpoints="$1" --cacert="$2" --cert="$3" --key="$4" get /registry/test --print-value-only',
+      ...[flags['etcd-servers']!, files.ca, files.certificate, files.key],
+    );
+    expect(ran).toEqual({ code: 0, stdout: 'through etcd3\n', stderr: '' });
+  });
+
+  test('a folder of --out and what is in it belong to their owner alone', async () => {
+    const out = join(folder, 'k8s');
+    const modes = Object.fromEntries(
+      [out, ...readdirSync(out).map((file) => join(out, file))].map((file) => [
+        relative(folder, file),
+        (statSync(file).mode & 0o777).toString(8),
+      ]),
+    );
+    expect(modes).toEqual({
+      k8s: '700',
+      'k8s/ca.pem': '600',
+      'k8s/client.pem': '600',
+      'k8s/client-key.pem': '600',
+      'k8s/kube-apiserver.flags': '600',
+    });
   });
 
   test('patroni: hosts without scheme, protocol https, three files', async () => {
@@ -91,6 +126,60 @@ describe('connect', () => {
     const files = { ca: value('cacert'), certificate: value('cert'), key: value('key') };
     await roundTrip(clientOf(hosts, files), '/service/test');
   });
+});
+
+describe('credentials', () => {
+  test('--csr: the certificate of a key that never left its owner opens etcd', async () => {
+    const { csr, key } = await createPki({ clock: { now: () => new Date() } }).createClientKey('whoever');
+    const [request, own] = [join(folder, 'alice.csr'), join(folder, 'alice-key.pem')];
+    writeFileSync(request, csr);
+    writeFileSync(own, key, { mode: 0o600 });
+    const out = join(folder, 'alice');
+    const issued = await cloud.cli('credentials', 'acme', '--user', 'alice', '--csr', request, '--out', out);
+    expect(issued).toMatchObject({ code: 0 });
+    expect(readdirSync(out).sort()).toEqual(['ca.pem', 'client.pem']);
+    const { endpoints } = await cloud.tenant('acme');
+    const ran = await shell(
+      'etcdctl --endpoints="$1" --cacert="$2/ca.pem" --cert="$2/client.pem" --key="$3" put alice works',
+      ...[endpoints.join(','), out, own],
+    );
+    expect(ran).toEqual({ code: 0, stdout: 'OK\n', stderr: '' });
+  });
+
+  test('--csr: a file that is missing or holds something else is a sentence', async () => {
+    const missing = await cloud.cli('credentials', 'acme', '--user', 'alice', '--csr', join(folder, 'none'));
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toMatch(/certificate request .*none cannot be read/);
+    const wrong = await cloud.cli(
+      'credentials',
+      'acme',
+      '--user',
+      'a',
+      '--csr',
+      join(folder, 'alice-key.pem'),
+    );
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(/PKCS#10/);
+    // What was sent by mistake is not shown again.
+    expect(wrong.stdout + wrong.stderr).not.toContain('PRIVATE KEY');
+  });
+});
+
+test('a tenant without a cluster yet, and one that is none, are a sentence', async () => {
+  for (const zone of ['a', 'b', 'c'])
+    cloud.cloud.chaos.failLaunchesInZone(`${cloud.cloud.region}${zone}`, 'refuse', 'no room');
+  await cloud.api.call({ method: 'PUT', path: '/v1/tenants/young', body: { spec: { members: 1 } } });
+  const young = await cloud.cli('connect', 'young', '--out', join(folder, 'young'));
+  expect(young).toMatchObject({ code: 1, stdout: '' });
+  expect(young.stderr).toMatch(
+    /"young" has no cluster to connect to yet \(phase creating\)\. Try again when/,
+  );
+  expect(existsSync(join(folder, 'young'))).toBe(false);
+  const nobody = await cloud.cli('connect', 'nobody');
+  expect(nobody).toMatchObject({ code: 1, stdout: '' });
+  expect(nobody.stderr).toMatch(/no tenant "nobody"/);
+  for (const zone of ['a', 'b', 'c'])
+    cloud.cloud.chaos.failLaunchesInZone(`${cloud.cloud.region}${zone}`, 'refuse', undefined);
 });
 
 test('nanny etcdctl gives output, exit code and own flags through', async () => {
