@@ -204,7 +204,8 @@ test('Ctrl-C at any moment of the first start ends cleanly, and the next start f
   const early = start();
   await early.says('Synthesizing');
   expect((await interrupt(early)).signal).toBeNull();
-  expect(early.output()).toContain('Stopped before it was up.');
+  // Between two steps it reaches no tool that would fail of it: then the start goes on to where it can stop.
+  expect(early.output()).toMatch(/Stopped before it was up\.|Everything comes back at the next start\./);
   expect(commandsOf(stateDir)).toEqual([]);
 
   const middle = start();
