@@ -1,14 +1,12 @@
-import 'reflect-metadata';
-import type { webcrypto } from 'node:crypto';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
-import * as x509 from '@peculiar/x509';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DynamoTenantStore } from '../../lambdas/adapters/dynamo-tenant-store.ts';
 import { KmsKeyVault } from '../../lambdas/adapters/kms-key-vault.ts';
 import type { Operation } from '../../lambdas/core/model/operation.ts';
 import type { CertificateAuthority } from '../../lambdas/core/ports.ts';
 import { createPki } from '../../lambdas/pki/x509-pki.ts';
+import { request, tampered } from '../fakes/certificate-requests.ts';
 import { callApi, type Signer } from '../local/support/signed.ts';
 import { type Credentials, issueCredentials } from './support/clients.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
@@ -465,26 +463,9 @@ async function forged(user: 'root' | 'control-plane'): Promise<TlsIdentity> {
   return { ca: own.caBundle, cert: (await pki.signClient(fake, user, csr, 3600)).certificate, key };
 }
 
-type KeyKind = webcrypto.RsaHashedKeyGenParams | webcrypto.EcKeyGenParams;
 const rsa1024 = {
   name: 'RSASSA-PKCS1-v1_5',
   modulusLength: 1024,
   publicExponent: new Uint8Array([1, 0, 1]),
   hash: 'SHA-256',
 };
-
-async function request(kind: KeyKind): Promise<string> {
-  const keys = await crypto.subtle.generateKey(kind, true, ['sign', 'verify']);
-  const made = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: 'CN=anybody',
-    keys,
-    signingAlgorithm: { ...(kind as object), hash: 'SHA-256' } as never,
-  });
-  return made.toString('pem');
-}
-
-function tampered(pem: string): string {
-  const bytes = Buffer.from(x509.PemConverter.decodeFirst(pem));
-  bytes[bytes.length - 5]! ^= 0xff;
-  return x509.PemConverter.encode(bytes, 'CERTIFICATE REQUEST');
-}
