@@ -16,3 +16,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await runCli(process.argv.slice(2), world);
+// The work is done: a connection that somebody forgot to close must not keep the terminal waiting.
+setTimeout(() => process.exit(), 3_000).unref();

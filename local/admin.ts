@@ -15,6 +15,7 @@ export interface AdminDeps {
 
 const matchSchema = z.strictObject({
   function: z.string().optional(),
+  event: z.string().optional(),
   principal: z.string().optional(),
   service: z.string().optional(),
   operation: z.string().optional(),
@@ -46,7 +47,7 @@ const eventSchema = z.strictObject({
 /**
  * `/_local/*`: control of the local cloud itself, without signature.
  *
- * GET status · GET calls?function&since · GET usage · GET, POST, DELETE faults · POST messages · POST events · POST stop
+ * GET status · GET calls?function&event&since · GET usage · GET, POST, DELETE faults · POST messages · POST events · POST stop
  */
 export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<RawResponse> {
   const hosts = new Set([`127.0.0.1:${deps.port}`, `localhost:${deps.port}`]);
@@ -55,6 +56,7 @@ export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<R
     'GET calls': ({ query }) => ({
       calls: deps.faults.calls({
         function: query.get('function') ?? undefined,
+        event: query.get('event') ?? undefined,
         since: Number(query.get('since') ?? 0),
       }),
     }),

@@ -1,8 +1,9 @@
+import { createServer } from 'node:net';
 import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
 import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
 import { buildNanny, type CdkContext, synthesize } from './build.ts';
-import { readAssembly } from './cloudformation/assembly.ts';
+import { readAssembly, type StackTemplate } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
 import { ResourceRegistry } from './cloudformation/registry.ts';
@@ -36,7 +37,9 @@ export interface LocalCloudOptions {
   readonly etcdDir?: string;
   /** Runs these templates instead of the app of `repoDir`: a directory such as cdk.out. */
   readonly assemblyDir?: string;
-  /** PATH and the like for the tools that fetch etcd; the entry point's process.env. */
+  /** Changes templates in memory before they are stood up, e.g. takes a permission away. */
+  readonly edit?: (stack: StackTemplate) => void;
+  /** PATH and the like for the tools that fetch etcd, as the entry point has it. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A line of what is being done, for people. */
   readonly onProgress?: (line: string) => void;
@@ -55,6 +58,8 @@ export interface LocalCloud {
   /** Ways to hurt tasks. */
   readonly chaos: Modules['chaos'];
   emit(event: BusEvent): void;
+  /** As a task of this role would get them. @throws AwsError AccessDenied */
+  assumeRole: CloudContext['assumeRole'];
   /** Suspends tasks, ends functions, closes the endpoint. State stays. */
   stop(): Promise<void>;
   /** Settles when it has stopped, whoever asked for it. */
@@ -108,6 +113,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
   try {
     const { assemblyDir, images } = await build(options, port, onProgress);
     const assembly = readAssembly(assemblyDir);
+    if (options.edit) assembly.stacks.forEach(options.edit);
     const context = createContext({
       accountId,
       region,
@@ -150,8 +156,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       modules,
       endpoint,
       unlock,
-      log,
-      emit,
+      context,
     });
   } catch (error) {
     for (const module of (modules?.all ?? started).toReversed()) await module.stop?.().catch(() => {});
@@ -191,6 +196,7 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
     vpcCidr: `127.${20 + ((((port - defaultPort) % 200) + 200) % 200)}.0.0/16`,
     ...options.context,
   };
+  await requireAddresses(String(context.vpcCidr));
   onProgress('Synthesizing the CDK app');
   const [{ directory, fresh }, nanny] = await Promise.all([
     synthesize({ repoDir, stateDir, context }),
@@ -206,6 +212,19 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
   return { assemblyDir: directory, images };
 }
 
+/** Every member listens on its own loopback address: Linux has all of 127.0.0.0/8, macOS only 127.0.0.1. */
+async function requireAddresses(vpcCidr: string): Promise<void> {
+  const address = vpcCidr.replace(/\.\d+\/\d+$/, '.4');
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    const server = createServer().once('error', resolve);
+    server.listen(0, address, () => server.close(() => resolve(undefined)));
+  });
+  if (error)
+    throw new LocalCloudError(
+      `This machine has no address ${address} (${error.code}): each member needs a loopback address of its own. Linux has them all; on macOS run the local cloud in a Linux virtual machine or container.`,
+    );
+}
+
 interface Started {
   readonly options: LocalCloudOptions;
   readonly url: string;
@@ -218,12 +237,11 @@ interface Started {
   readonly modules: Modules;
   readonly endpoint: Endpoint;
   readonly unlock: () => void;
-  readonly log: CloudContext['log'];
-  readonly emit: (event: BusEvent) => void;
+  readonly context: CloudContext;
 }
 
 function finish(parts: Started): LocalCloud {
-  const { options, url, port, key, modules, endpoint, faults, iam } = parts;
+  const { options, url, port, key, modules, endpoint, faults, iam, context } = parts;
   const apiUrl = modules.httpApiUrl() ?? url;
   const file: CloudFile = { url, apiUrl, port, region, accountId, ...key };
   const startedAt = new Date().toISOString();
@@ -244,6 +262,8 @@ function finish(parts: Started): LocalCloud {
   const stopped = new Promise<void>((resolve) => {
     settle = resolve;
   });
+  // Whoever called stop() hears of its failure; nobody has to listen here as well.
+  stopped.catch(() => {});
   const stopAndSettle = (): Promise<void> => {
     const result = stop();
     settle(result);
@@ -255,7 +275,7 @@ function finish(parts: Started): LocalCloud {
       port,
       faults,
       usage: () => iam.usage(),
-      emit: parts.emit,
+      emit: context.emit,
       status: () => ({
         url,
         apiUrl,
@@ -278,19 +298,20 @@ function finish(parts: Started): LocalCloud {
     faults,
     iam,
     chaos: modules.chaos,
-    emit: parts.emit,
+    emit: context.emit,
+    assumeRole: context.assumeRole,
     stop: stopAndSettle,
     stopped,
   };
 }
 
-async function shutDown({ modules, endpoint, log }: Started): Promise<void> {
+async function shutDown({ modules, endpoint, context }: Started): Promise<void> {
   const errors: unknown[] = [];
   for (const module of modules.all.toReversed()) {
     try {
       await module.stop?.();
     } catch (error) {
-      log('a service did not stop cleanly', { error: String(error) });
+      context.log('a service did not stop cleanly', { error: String(error) });
       errors.push(error);
     }
   }

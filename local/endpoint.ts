@@ -201,6 +201,7 @@ export class Endpoint {
         principal: caller.roleArn ?? caller.principalArn,
         function: worker?.functionName,
         invocation: worker?.invocation(),
+        event: worker?.event(),
         service: call.service.name,
         operation: call.operation,
       },
@@ -217,10 +218,11 @@ export class Endpoint {
       if (action?.type === 'throttle') throw throttlingError(call.service.name);
       this.#authorize(call.service, caller, call.authorizations, call.request, action?.type === 'deny');
       const answer = await run();
-      if (action?.type === 'crash-after') return crash();
       record.outcome = 'ok';
-      return answer;
+      return action?.type === 'crash-after' ? crash() : answer;
     } catch (error) {
+      // A call that was refused has been executed too.
+      if (action?.type === 'crash-after' && !(error instanceof CallerGone)) crash();
       if (record.outcome === 'running')
         record.outcome = error instanceof AwsError ? error.code : describe(error);
       throw error;

@@ -4,6 +4,8 @@ import { AwsError } from './aws/service.ts';
 export interface CallMatch {
   /** Part of the function's name, case does not matter. */
   readonly function?: string;
+  /** Part of the event (JSON) that the function works on meanwhile: a tenant's name, say. */
+  readonly event?: string;
   /** Part of the ARN of the role or user. */
   readonly principal?: string;
   /** Signing name, e.g. `ecs`. */
@@ -40,6 +42,12 @@ export interface CallIdentity {
   readonly operation: string;
 }
 
+/** What `begin` is told: the event is matched, but not part of the record that people read. */
+export interface CallBegun extends CallIdentity {
+  /** What the function's invocation was given, as JSON. */
+  readonly event?: string;
+}
+
 export interface CallRecord extends CallIdentity {
   readonly seq: number;
   readonly at: string;
@@ -70,6 +78,7 @@ interface ActiveRule extends FaultRule {
 export class Faults {
   readonly #rules: ActiveRule[] = [];
   readonly #calls: CallRecord[] = [];
+  readonly #events = new WeakMap<CallRecord, string>();
   #nextRule = 1;
   #nextCall = 1;
   messages: MessageFaults = { duplicate: false, delaySeconds: 0 };
@@ -93,14 +102,17 @@ export class Faults {
   }
 
   /** In order of their begin. */
-  calls(filter: { function?: string; since?: number } = {}): CallRecord[] {
+  calls(filter: { function?: string; event?: string; since?: number } = {}): CallRecord[] {
     return this.#calls.filter(
-      (call) => call.seq > (filter.since ?? 0) && contains(call.function, filter.function),
+      (call) =>
+        call.seq > (filter.since ?? 0) &&
+        contains(call.function, filter.function) &&
+        contains(this.#events.get(call), filter.event),
     );
   }
 
   /** Writes the call down and says what has to happen to it. */
-  begin(identity: CallIdentity, at: Date): { record: CallRecord; action?: FaultAction } {
+  begin({ event, ...identity }: CallBegun, at: Date): { record: CallRecord; action?: FaultAction } {
     const record: CallRecord = {
       ...identity,
       seq: this.#nextCall++,
@@ -108,10 +120,11 @@ export class Faults {
       outcome: 'running',
     };
     this.#calls.push(record);
+    if (event !== undefined) this.#events.set(record, event);
     if (this.#calls.length > Faults.keptCalls) this.#calls.shift();
     let action: FaultAction | undefined;
     for (const rule of this.#rules) {
-      if (!matches(rule.match, identity)) continue;
+      if (!matches(rule.match, { ...identity, event })) continue;
       rule.seen += 1;
       const limit = rule.times ?? (rule.match.nth === undefined ? Number.POSITIVE_INFINITY : 1);
       if (action || rule.struck >= limit || rule.seen < (rule.match.nth ?? 1)) continue;
@@ -123,9 +136,10 @@ export class Faults {
   }
 }
 
-function matches(match: CallMatch, call: CallIdentity): boolean {
+function matches(match: CallMatch, call: CallBegun): boolean {
   return (
     contains(call.function, match.function) &&
+    contains(call.event, match.event) &&
     contains(call.principal, match.principal) &&
     (match.service === undefined || match.service === call.service) &&
     (match.operation === undefined || match.operation === call.operation)

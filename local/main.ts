@@ -16,7 +16,8 @@ try {
     onProgress: (line) => console.log(line),
   });
   console.log(`Local cloud: ${cloud.url}, API: ${cloud.apiUrl}`);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void cloud.stop());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => void cloud.stop().catch(() => {}));
   await cloud.stopped;
 } catch (error) {
   console.error(error instanceof LocalCloudError ? error.message : error);

@@ -24,5 +24,5 @@ export function etcdctlEnvironment(
   const ours = variables(connection, files)
     .filter(([, flag]) => !args.some((arg) => arg === flag || arg.startsWith(`${flag}=`)))
     .map(([name, , value]) => [name, value] as const);
-  return { ...Object.fromEntries(inherited), ETCDCTL_API: '3', ...Object.fromEntries(ours) };
+  return { ...Object.fromEntries(inherited), ...Object.fromEntries(ours) };
 }

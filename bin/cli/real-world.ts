@@ -67,8 +67,17 @@ export function realWorld(options: {
     },
     interrupted: () =>
       new Promise((resolve) => {
-        // Stays installed: a second Ctrl-C while members stop must not end the process half way.
-        for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve(name));
+        // Stays installed: a second Ctrl-C while members stop must not end the process half way. npm and the terminal
+        // both pass one on, so only signals that lie apart are counted; the third is from somebody who means it.
+        let count = 0;
+        let last = 0;
+        const onSignal = (name: NodeJS.Signals) => {
+          if (Date.now() - last > 1_000) count += 1;
+          last = Date.now();
+          if (count >= 3) process.exit(130);
+          resolve(name);
+        };
+        for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
       }),
     processAlive(pid) {
       try {

@@ -1,6 +1,7 @@
 import type { Operation, TimelineEvent } from '../../lambdas/core/model/operation.ts';
 import type { MemberDocument, TenantDocument } from '../../lambdas/core/tenant-document.ts';
 import { clockTime, plural, relativeTime, shortTime, table } from './format.ts';
+import { stepDetail } from './wait.ts';
 
 const healthy = (tenant: TenantDocument): string =>
   `${tenant.members.filter((member) => member.healthy).length}/${tenant.spec.members}`;
@@ -126,7 +127,7 @@ export function operationLines(operations: readonly Operation[], now: Date): str
     `  ${operation.message}`,
     ...operation.steps.map((step) => {
       const time = step.endedAt ? shortTime(Date.parse(step.endedAt) - Date.parse(step.startedAt)) : '';
-      return `  ${step.outcome.padEnd(8)} ${step.name}${step.detail ? `: ${step.detail}` : ''}${time ? ` (${time})` : ''}`;
+      return `  ${step.outcome.padEnd(8)} ${step.name}${stepDetail(step)}${time ? ` (${time})` : ''}`;
     }),
   ]);
 }

@@ -50,6 +50,12 @@ export async function waitFor(
   }
 }
 
+/** What a wait last waited for is of no interest once it is over. */
+export function stepDetail(step: OperationStep): string {
+  const over = step.outcome === 'done' && step.name.startsWith('wait-');
+  return over || step.detail === '' ? '' : `: ${step.detail.replace(/\.$/, '')}`;
+}
+
 function showSteps(
   operation: Operation,
   shown: Map<number, string>,
@@ -62,7 +68,7 @@ function showSteps(
     shown.set(index, key);
     const at = Date.parse(step.endedAt ?? step.startedAt) - Math.min(begin, Date.parse(operation.createdAt));
     const took = step.endedAt ? ` (${shortTime(Date.parse(step.endedAt) - Date.parse(step.startedAt))})` : '';
-    const detail = step.detail === '' ? '' : `: ${step.detail}`;
+    const detail = stepDetail(step);
     onLine(`  ${shortTime(at).padStart(8)}  ${marks[step.outcome]} ${step.name}${detail}${took}`);
   }
 }

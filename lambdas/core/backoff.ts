@@ -1,4 +1,6 @@
+import { dutyOf } from './duty.ts';
 import type { TenantRecord } from './model/tenant.ts';
+import type { Decision } from './step.ts';
 
 const longestMs = 300_000;
 
@@ -6,10 +8,26 @@ const longestMs = 300_000;
 export const backoffMs = (failures: number): number =>
   Math.min(longestMs, 1000 * 2 ** Math.min(failures, 12));
 
+/** Another attempt has failed. */
 export function withBackoff(tenant: TenantRecord, reason: string, now: Date): TenantRecord {
-  const failures = (tenant.backoff?.failures ?? 0) + 1;
+  const duty = dutyOf(tenant);
+  const failures = (tenant.backoff?.duty === duty ? tenant.backoff.failures : 0) + 1;
   const until = new Date(now.getTime() + backoffMs(failures)).toISOString();
-  return { ...tenant, backoff: { failures, until, reason: reason.slice(0, 1000) } };
+  return { ...tenant, backoff: { duty, failures, until, reason: reason.slice(0, 1000) } };
 }
 
 export const withoutBackoff = ({ backoff: _backoff, ...tenant }: TenantRecord): TenantRecord => tenant;
+
+/** To wait, while the back-off of an attempt of this function lasts. */
+export function backoffWait(tenant: TenantRecord, now: Date): Decision | undefined {
+  const { backoff } = tenant;
+  if (backoff === undefined || backoff.duty !== dutyOf(tenant)) return undefined;
+  const left = Date.parse(backoff.until) - now.getTime();
+  if (left <= 0) return undefined;
+  return {
+    kind: 'wait',
+    name: 'back-off',
+    reason: `attempt ${backoff.failures} failed (${backoff.reason}); trying again at ${backoff.until}`,
+    recheckSeconds: Math.ceil(left / 1000),
+  };
+}

@@ -5,6 +5,7 @@ import type { Member } from './model/member.ts';
 import type { TenantRecord, TenantStatus } from './model/tenant.ts';
 import { spreadProblem } from './spread.ts';
 import { type Observation, taskEnd, taskState } from './step.ts';
+import type { NannyStatus } from './wire/admin.ts';
 
 type Seen = NonNullable<Extract<Member, { state: 'voting' }>['seen']>;
 
@@ -151,7 +152,7 @@ export function seenOf(member: Member, observation: Observation, now: Date): See
       healthy,
       isLeader: healthy && self.leader === self.etcdId,
       ...(self && { version: self.version }),
-      ...(!healthy && { problem: etcdProblem(etcd.state, etcd.lastExit?.reason) }),
+      ...(!healthy && { problem: etcdProblem(etcd) }),
     };
   }
   const gone = { at, healthy: false, isLeader: false };
@@ -165,8 +166,15 @@ export function seenOf(member: Member, observation: Observation, now: Date): See
   return undefined;
 }
 
-const etcdProblem = (state: string, exit: string | undefined): string =>
-  exit === undefined ? `etcd is ${state}` : `etcd is ${state}: ${exit}`;
+/**
+ * What is wrong with an etcd whose nanny does not call it well. The same words for reports and looks: each difference
+ * would be a save and one more look. An end explains the states that follow from it, not those of the run after it.
+ */
+export function etcdProblem({ state, lastExit }: NannyStatus['etcd']): string {
+  if (state === 'ready') return 'etcd is ready, but does not tell its status';
+  const explains = lastExit !== undefined && state !== 'not-ready';
+  return `etcd is ${state}${explains ? `: ${lastExit.reason}` : ''}`;
+}
 
 function unreachableForOthers(member: Member, observation: Observation): boolean {
   if (!('etcdId' in member) || member.etcdId === undefined) return false;

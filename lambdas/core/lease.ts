@@ -5,11 +5,15 @@ import type { Clock, Duty, TenantStore } from './ports.ts';
 import type { Mutation } from './step.ts';
 
 /**
- * How long a holder may be silent before somebody else takes over. Every save renews it. Longer than a step takes when
- * AWS answers (a call times out after 8 s), short enough that a crashed function does not hold a tenant up for long. A
- * step that outlives it all the same is harmless: steps are idempotent, and its save is refused.
+ * How long a holder may be silent before somebody else takes over. Every save renews the lease, and so does a heartbeat
+ * while a step takes its time; so it only has to be longer than a hiccup, and a function that died holds a tenant up no
+ * longer than this. A holder that was only slow is harmless: steps are idempotent, and its saves are refused.
  */
-export const leaseMs = 20_000;
+export const leaseMs = 8_000;
+
+const heartbeatMs = 1_000;
+/** The heartbeat renews below this. */
+const renewBelowMs = 5_000;
 
 const conflictAttempts = 12;
 
@@ -20,7 +24,7 @@ export interface LeaseDeps {
 
 export type Acquired =
   | { readonly kind: 'held'; readonly held: HeldTenant }
-  | { readonly kind: 'busy'; readonly expiresAt: string }
+  | { readonly kind: 'busy'; readonly tenant: TenantRecord }
   | { readonly kind: 'gone' }
   | { readonly kind: 'other-duty'; readonly duty: Duty };
 
@@ -36,12 +40,14 @@ export interface HeldTenant {
    * @returns whether something was saved; false: no longer applies. @throws LeaseLostError
    */
   save(mutate: Mutation, options?: { anyDuty?: boolean }): Promise<boolean>;
-  /** Renews the lease if it would run out within `ms`. @throws LeaseLostError */
-  ensure(ms: number): Promise<void>;
+  /** Makes sure that the lease is ours and will be for some seconds. @throws LeaseLostError */
+  ensure(): Promise<void>;
   /** `recheck`: a message has been or is being sent for then. */
   release(nextCheckAt: Date, recheck?: TenantRecord['recheck']): Promise<void>;
   /** Saves a last mutation and releases in one write. */
   finish(mutate: (tenant: TenantRecord) => TenantRecord, nextCheckAt: Date): Promise<void>;
+  /** Lets the lease run out; for a holder that cannot go on. */
+  abandon(): void;
   /** Deletes the record while the lease is ours. @throws LeaseLostError */
   remove(): Promise<void>;
 }
@@ -60,7 +66,7 @@ export async function acquire(
     if (dutyOf(stored) !== duty) return { kind: 'other-duty', duty: dutyOf(stored) };
     const now = deps.clock.now().getTime();
     if (stored.lease !== undefined && Date.parse(stored.lease.expiresAt) > now) {
-      return { kind: 'busy', expiresAt: stored.lease.expiresAt };
+      return { kind: 'busy', tenant: stored };
     }
     const fence = stored.fence + 1;
     const tenant: TenantRecord = {
@@ -84,6 +90,15 @@ function hold(deps: LeaseDeps, acquired: TenantRecord, fence: number, duty: Duty
   const holder = acquired.lease!.holder;
   const tenantId = acquired.tenantId;
   let current = acquired;
+  let over = false;
+  let queue: Promise<unknown> = Promise.resolve();
+
+  /** Heartbeat and work take turns, so that neither meets its own other half as a conflict. */
+  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
+    const turn = queue.then(run);
+    queue = turn.catch(() => undefined);
+    return turn;
+  };
 
   const read = async (): Promise<TenantRecord> => {
     const stored = await deps.store.get(tenantId);
@@ -93,7 +108,10 @@ function hold(deps: LeaseDeps, acquired: TenantRecord, fence: number, duty: Duty
     return stored;
   };
 
-  const write = async (mutate: Mutation, options: { anyDuty?: boolean } = {}): Promise<boolean> => {
+  const write = (mutate: Mutation, options: { anyDuty?: boolean } = {}): Promise<boolean> =>
+    inTurn(() => writeNow(mutate, options));
+
+  const writeNow = async (mutate: Mutation, options: { anyDuty?: boolean }): Promise<boolean> => {
     for (let attempt = 1; ; attempt++) {
       if (attempt > 1) current = await read();
       if (!options.anyDuty && dutyOf(current) !== duty) return false;
@@ -119,37 +137,61 @@ function hold(deps: LeaseDeps, acquired: TenantRecord, fence: number, duty: Duty
     };
   };
 
+  const renew = async (): Promise<void> => {
+    const left = Date.parse(current.lease!.expiresAt) - deps.clock.now().getTime();
+    if (left < renewBelowMs) await writeNow(renewed, { anyDuty: true });
+  };
+
+  const beat = async (): Promise<void> => {
+    for (;;) {
+      await deps.clock.sleep(heartbeatMs);
+      if (over) return;
+      await inTurn(async () => {
+        if (!over) await renew();
+      });
+    }
+  };
+  // What goes wrong here the next save will meet too, and say.
+  beat().catch(() => undefined);
+
+  const end = async (last: Mutation): Promise<void> => {
+    over = true;
+    await write(last, { anyDuty: true });
+  };
+
   return {
     tenant: () => current,
     fence,
-    refresh: async () => {
-      current = await read();
-    },
+    refresh: () =>
+      inTurn(async () => {
+        current = await read();
+      }),
     save: (mutate, options) =>
       write((tenant) => {
         const mutated = mutate(tenant);
         return mutated && renewed(mutated);
       }, options),
-    ensure: async (ms) => {
-      const left = Date.parse(current.lease!.expiresAt) - deps.clock.now().getTime();
-      if (left < ms) await write(renewed, { anyDuty: true });
-    },
-    release: async (nextCheckAt, recheck) => {
+    ensure: () => inTurn(renew),
+    release: (nextCheckAt, recheck) => {
       const planned = recheck && { recheck };
-      await write((tenant) => ({ ...released(tenant, nextCheckAt), ...planned }), { anyDuty: true });
+      return end((tenant) => ({ ...released(tenant, nextCheckAt), ...planned }));
     },
-    finish: async (mutate, nextCheckAt) => {
-      await write((tenant) => released(mutate(tenant), nextCheckAt), { anyDuty: true });
+    finish: (mutate, nextCheckAt) => end((tenant) => released(mutate(tenant), nextCheckAt)),
+    abandon: () => {
+      over = true;
     },
-    remove: async () => {
-      for (let attempt = 1; ; attempt++) {
-        if (attempt > 1) current = await read();
-        try {
-          return await deps.store.remove(tenantId, current.recordVersion);
-        } catch (error) {
-          if (!(error instanceof ConflictError) || attempt >= conflictAttempts) throw error;
+    remove: () => {
+      over = true;
+      return inTurn(async () => {
+        for (let attempt = 1; ; attempt++) {
+          if (attempt > 1) current = await read();
+          try {
+            return await deps.store.remove(tenantId, current.recordVersion);
+          } catch (error) {
+            if (!(error instanceof ConflictError) || attempt >= conflictAttempts) throw error;
+          }
         }
-      }
+      });
     },
   };
 }

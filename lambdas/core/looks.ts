@@ -17,10 +17,8 @@ const messageSchema = z.union([
 const startedByPrefix = 'etcd-nanny/';
 
 /** A task that comes up tells of itself through join; here only its end is news. */
-const endings = ['DEACTIVATING', 'STOPPED'];
-
 function tenantOfTask({ startedBy, lastStatus }: Record<string, unknown>): string | undefined {
-  if (!endings.includes(String(lastStatus))) return undefined;
+  if (lastStatus !== 'STOPPED') return undefined;
   if (typeof startedBy !== 'string' || !startedBy.startsWith(startedByPrefix)) return undefined;
   return tenantIdSchema.safeParse(startedBy.slice(startedByPrefix.length)).data;
 }

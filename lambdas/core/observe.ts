@@ -1,3 +1,4 @@
+import { ControlPlaneError } from './errors.ts';
 import { membersOf, taskArnsOf } from './members.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import type { Cell, Clock, NameRegistry, NannyClient, TaskRuntime, TaskView } from './ports.ts';
@@ -90,6 +91,8 @@ export async function askNannies(
           ? [name, { reachable: true, status }]
           : [name, { reachable: false, problem: `${status.memberName} answers at its address` }];
       } catch (error) {
+        // A right that this function lacks says nothing about the nanny.
+        if (error instanceof ControlPlaneError && error.code === 'access-denied') throw error;
         return [name, { reachable: false, problem: error instanceof Error ? error.message : String(error) }];
       }
     }),

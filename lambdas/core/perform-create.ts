@@ -77,7 +77,8 @@ export function createPerformers(deps: CreateDeps): Performers {
           if (stored.status.phase !== 'creating') return undefined;
           const members = membersIn(stored, 'voting').map((member): Member => {
             const seen = health.members[member.name];
-            return seen ? { ...member, seen } : member;
+            const lastExitAt = member.seen?.lastExitAt;
+            return seen ? { ...member, seen: { ...seen, ...(lastExitAt && { lastExitAt }) } } : member;
           });
           return withoutBackoff({
             ...withMembers(stored, members),

@@ -2,6 +2,7 @@ import { dutyOf } from './duty.ts';
 import { ControlPlaneError, LeaseLostError } from './errors.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { acquire, type HeldTenant } from './lease.ts';
+import type { TenantRecord } from './model/tenant.ts';
 import type { Observer } from './observe.ts';
 import type { Performers } from './perform.ts';
 import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
@@ -9,6 +10,7 @@ import { checkStep } from './safety.ts';
 import type { Decision, Plan, StepKind } from './step.ts';
 import { checkFleet } from './storm.ts';
 import { takeStep } from './take-step.ts';
+import { updateTenant } from './update-tenant.ts';
 
 export interface ReconcileDeps {
   readonly cell: Cell;
@@ -34,11 +36,11 @@ export type LookResult = 'gone' | 'busy' | 'forwarded' | 'done' | 'waiting' | 'b
 /** How long one look stays awake for things expected within seconds, and how often it looks meanwhile. */
 const awakeMs = 3_000;
 const pollMs = 150;
-/** A holder that is alive is done or waiting within seconds; one that died holds the lease at most 20 s. */
+/** A holder that is alive is done or waiting within seconds; one that died holds the lease a few seconds more. */
 const busyRetrySeconds = 2;
 const faultRetrySeconds = 5;
-/** A step is not begun with less than this left of the lease: it could outlive it. */
-const stepLeaseMs = 10_000;
+/** A step is not begun with less than this left of the invocation. */
+const stepRoomMs = 10_000;
 /** When a tenant without work is looked at next by the sweep. */
 const restMs = 60_000;
 const changesWhatIsCached: readonly StepKind[] = [
@@ -68,7 +70,7 @@ export async function reconcile(
       await deps.dispatcher.look(tenantId, acquired.duty);
       return 'forwarded';
     case 'busy':
-      await deps.dispatcher.look(tenantId, work.duty, busyRetrySeconds);
+      await comeBack(deps, work, acquired.tenant);
       return 'busy';
     case 'held':
       return withLease(deps, work, acquired.held, deadline);
@@ -82,6 +84,7 @@ async function withLease(
   deadline: Date,
 ): Promise<LookResult> {
   let journal: Journal | undefined;
+  const startedAt = deps.clock.now();
   try {
     journal = await openJournal(deps, held.tenant());
     return await loop(deps, work, held, journal, deadline);
@@ -94,9 +97,11 @@ async function withLease(
       return 'waiting';
     }
     // A bug or a missing permission: give the lease back so that the next look is not held up, and be heard.
+    journal?.failed('look', error instanceof Error ? error.message : String(error), startedAt);
     await held.release(new Date(deps.clock.now().getTime() + restMs)).catch(() => undefined);
     throw error;
   } finally {
+    held.abandon();
     await journal?.flush();
   }
 }
@@ -114,11 +119,11 @@ async function loop(
   let previous = '';
 
   const nap = async (): Promise<boolean> => {
-    if (awake <= 0 || timeLeft() < stepLeaseMs) return false;
+    if (awake <= 0 || timeLeft() < stepRoomMs) return false;
     awake -= pollMs;
     await deps.clock.sleep(pollMs);
     await held.refresh();
-    await held.ensure(stepLeaseMs);
+    await held.ensure();
     return true;
   };
 
@@ -148,12 +153,17 @@ async function loop(
     // The same step on the same record again: the world has not caught up yet, so do not spin.
     const signature = `${tenant.recordVersion} ${JSON.stringify(wanted)}`;
     const repeated = signature === previous && !(await nap());
-    if (repeated || timeLeft() < stepLeaseMs) {
+    if (repeated || timeLeft() < stepRoomMs) {
       await requeue(deps, work, held, 1);
       return 'waiting';
     }
-    await held.ensure(stepLeaseMs);
-    if (await takeStep(deps, held, journal, wanted, work.performers, observation)) return 'done';
+    await held.ensure();
+    const taken = await takeStep(deps, held, journal, wanted, work.performers, observation);
+    if (taken === 'ended') return 'done';
+    if (taken === 'failed') {
+      await requeue(deps, work, held, secondsUntil(held.tenant().backoff?.until, deps.clock.now()));
+      return 'waiting';
+    }
     if (changesWhatIsCached.includes(wanted.kind)) observer.forget();
     previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
   }
@@ -185,18 +195,38 @@ async function rest(
 }
 
 /**
+ * Somebody else works on the tenant and may have looked before what this look is about: come back soon. One message
+ * stands for all looks that met the same holder; else every message doubled would double again with each round.
+ */
+async function comeBack(deps: ReconcileDeps, work: Work, tenant: TenantRecord): Promise<void> {
+  const at = new Date(deps.clock.now().getTime() + busyRetrySeconds * 1000);
+  const { saved } = await updateTenant(deps, tenant, (stored) =>
+    isComing(stored, work.duty, deps.clock.now(), at)
+      ? undefined
+      : { ...stored, recheck: { duty: work.duty, at: at.toISOString() } },
+  );
+  if (saved) await deps.dispatcher.look(tenant.tenantId, work.duty, busyRetrySeconds);
+}
+
+/** Whether a look is on its way that arrives about as early as `wanted`. */
+function isComing({ recheck }: TenantRecord, duty: Duty, now: Date, wanted: Date): boolean {
+  if (recheck?.duty !== duty) return false;
+  const planned = Date.parse(recheck.at);
+  return planned > now.getTime() && planned <= wanted.getTime() + 1_000;
+}
+
+/**
  * Leaves the tenant with word when to look again. When somebody means to look before that anyway, no further message
  * is sent: else every doubled message would live as long as the operation.
  */
 async function requeue(deps: ReconcileDeps, work: Work, held: HeldTenant, seconds: number): Promise<void> {
-  const now = deps.clock.now().getTime();
-  const wanted = now + seconds * 1000;
-  const { recheck, tenantId } = held.tenant();
-  const planned = recheck?.duty === work.duty ? Date.parse(recheck.at) : 0;
-  if (planned > now && planned <= wanted + 1_000) return held.release(new Date(planned));
-  const at = new Date(wanted);
+  const now = deps.clock.now();
+  const tenant = held.tenant();
+  const at = new Date(now.getTime() + seconds * 1000);
+  if (isComing(tenant, work.duty, now, at)) return held.release(new Date(tenant.recheck!.at));
+  // Sent first: what the record says to be on its way surely is. It is delayed, so the lease is given back by then.
+  await deps.dispatcher.look(tenant.tenantId, work.duty, seconds);
   await held.release(at, { duty: work.duty, at: at.toISOString() });
-  await deps.dispatcher.look(tenantId, work.duty, seconds);
 }
 
 async function handOver(deps: ReconcileDeps, held: HeldTenant, duty: Duty): Promise<LookResult> {
@@ -209,3 +239,6 @@ async function handOver(deps: ReconcileDeps, held: HeldTenant, duty: Duty): Prom
   await deps.dispatcher.look(held.tenant().tenantId, duty);
   return 'forwarded';
 }
+
+const secondsUntil = (time: string | undefined, now: Date): number =>
+  time === undefined ? 1 : Math.max(1, Math.ceil((Date.parse(time) - now.getTime()) / 1000));

@@ -1,5 +1,5 @@
 import { clusterIdsSeen } from './cluster-ids.ts';
-import { membersIn, quorumOf, wantedMembers } from './members.ts';
+import { membersIn, wantedMembers } from './members.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import {
   keepQuorum,
@@ -126,6 +126,3 @@ const rules: Partial<Record<RuleNumber, Rule>> = {
   S4: spread,
   S9: oneCluster,
 };
-
-/** Members that answer as ready voters of one cluster are a quorum of all voters. */
-export const hasQuorum = (ready: number, voters: number): boolean => ready >= quorumOf(voters);

@@ -148,6 +148,8 @@ export function withSickness<M extends MemberIn<'joined' | 'learner' | 'voting'>
 ): M {
   const before = member.seen;
   const version = seen.version ?? before?.version;
+  // Only a report writes it: the fall that it stands for is on the timeline then.
+  const lastExitAt = seen.lastExitAt ?? before?.lastExitAt;
   const sickSince = seen.healthy
     ? undefined
     : before?.healthy === false
@@ -158,6 +160,7 @@ export function withSickness<M extends MemberIn<'joined' | 'learner' | 'voting'>
     seen: {
       ...seen,
       ...(version !== undefined && { version }),
+      ...(lastExitAt !== undefined && { lastExitAt }),
       ...(sickSince !== undefined && { sickSince }),
       ...(before?.slowSince !== undefined && { slowSince: before.slowSince }),
     },

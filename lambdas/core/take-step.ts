@@ -16,7 +16,7 @@ export interface TakeDeps {
   readonly log: Log;
 }
 
-/** Does one step and saves what it came to. @returns true when nothing is left to do: lease given back or record gone */
+/** Does one step and saves what it came to. `ended`: lease given back or record gone. `failed`: to be tried again after the record's back-off */
 export async function takeStep(
   deps: TakeDeps,
   held: HeldTenant,
@@ -24,7 +24,7 @@ export async function takeStep(
   wanted: Step,
   performers: Performers,
   observation: Observation,
-): Promise<boolean> {
+): Promise<'again' | 'failed' | 'ended'> {
   const startedAt = deps.clock.now();
   const tenant = held.tenant();
   if (wanted.kind === 'close-operation') {
@@ -37,14 +37,14 @@ export async function takeStep(
       },
       new Date(deps.clock.now().getTime() + firstSweepMs),
     );
-    return true;
+    return 'ended';
   }
   if (wanted.kind === 'remove-record') {
     await closeOtherOperations(deps, tenant);
     journal.event('done', 'The tenant is deleted.');
     await journal.close('succeeded', 'The tenant is deleted.');
     await held.remove();
-    return true;
+    return 'ended';
   }
   try {
     // Written before the record lets go of it, as above.
@@ -62,15 +62,17 @@ export async function takeStep(
       journal.done(wanted.kind, outcome.message, startedAt, outcome.event);
     } else {
       journal.failed(wanted.kind, outcome.failure, startedAt);
+      return 'failed';
     }
+    return 'again';
   } catch (error) {
     if (error instanceof LeaseLostError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     deps.log.warn(`${wanted.kind} failed`, { tenantId: tenant.tenantId, error: reason });
     await held.save((stored) => withBackoff(stored, `${wanted.kind}: ${reason}`, startedAt));
     journal.failed(wanted.kind, reason, startedAt);
+    return 'failed';
   }
-  return false;
 }
 
 /** An operation that delete has overtaken would stay `running` in people's eyes for ever. */

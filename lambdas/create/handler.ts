@@ -19,11 +19,8 @@ const [cell, log] = [env.CELL, jsonLog({ clock, fields: { function: 'create' } }
 const vault = new KmsKeyVault({ keyArn: env.KEY_ARN });
 const store = new DynamoTenantStore({ tableName: env.TABLE_NAME, clock });
 const dispatcher = new SqsDispatcher({ queues: cell.queues });
-const [nannies, pki, ids] = [
-  new NannyHttpClient({ keyVault: vault }),
-  createPki({ clock }),
-  randomIds(clock),
-];
+const [pki, ids] = [createPki({ clock }), randomIds(clock)];
+const nannies = new NannyHttpClient({ keyVault: vault });
 const [runtime, names] = [new EcsTaskRuntime(), new CloudMapNameRegistry()];
 const deps = { cell, store, runtime, names, vault, pki, nannies, dispatcher, clock, ids, log };
 const work = createWork(deps);

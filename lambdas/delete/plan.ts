@@ -1,3 +1,4 @@
+import { backoffWait } from '../core/backoff.ts';
 import { membersIn, membersOf } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import { type Decision, type Observation, step, taskState } from '../core/step.ts';
@@ -7,6 +8,8 @@ import { type Decision, type Observation, step, taskState } from '../core/step.t
  * last, when ECS has confirmed that nothing runs any more. Works from every phase.
  */
 export function planDelete(tenant: TenantRecord, observation: Observation, now: Date): Decision {
+  const waiting = backoffWait(tenant, now);
+  if (waiting !== undefined) return waiting;
   if (observation.names.length > 0) {
     return step({ kind: 'deregister-names', members: [...observation.names].sort() });
   }

@@ -1,14 +1,25 @@
-import type { Cell, Clock, Dispatcher, KeyVault, Log, Pki, TaskRuntime, TenantStore } from '../core/ports.ts';
+import type {
+  Cell,
+  Clock,
+  Dispatcher,
+  Ids,
+  KeyVault,
+  Log,
+  Pki,
+  TaskRuntime,
+  TenantStore,
+} from '../core/ports.ts';
 
 /** All the world that the join function sees. */
 export interface JoinDeps {
   readonly cell: Cell;
-  readonly store: Pick<TenantStore, 'get' | 'save'>;
+  readonly store: Pick<TenantStore, 'get' | 'save' | 'appendEvent'>;
   readonly runtime: Pick<TaskRuntime, 'describe'>;
   readonly vault: Pick<KeyVault, 'decrypt'>;
   readonly pki: Pick<Pki, 'signMemberLeaves'>;
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
+  readonly ids: Pick<Ids, 'ulid'>;
   readonly log: Log;
 }
 

@@ -2,6 +2,7 @@ import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
 import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
+import { randomIds } from '../adapters/random-ids.ts';
 import { SqsDispatcher } from '../adapters/sqs-dispatcher.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { createPki } from '../pki/x509-pki.ts';
@@ -17,6 +18,7 @@ const deps = {
   pki: createPki({ clock: systemClock }),
   dispatcher: new SqsDispatcher({ queues: env.CELL.queues }),
   clock: systemClock,
+  ids: randomIds(systemClock),
   log: jsonLog({ clock: systemClock, fields: { function: 'join' } }),
 };
 

@@ -9,6 +9,7 @@ import type { IssuedCertificates, JoinAnswer, JoinRequest, RestoreOrder } from '
 import { admit } from './admit.ts';
 import { signLeaves } from './certificates.ts';
 import type { JoinCaller, JoinDeps } from './deps.ts';
+import { tell } from './tell.ts';
 
 /** All members ask until the last one has joined; quick at first, calm once the last one takes its time. */
 const quickMs = 200;
@@ -49,7 +50,15 @@ export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCal
       await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
     }
   }
-  return answerFor(deps, tenant, request, certificates);
+  const answer = await answerFor(deps, tenant, request, certificates);
+  if (answer.answer === 'boot' && answer.mode === 'resume' && request.hasData) {
+    await tell(
+      deps,
+      request,
+      `${request.memberName}: its nanny was started again; etcd goes on with its data.`,
+    );
+  }
+  return answer;
 }
 
 /** The member with its address; and, when it was the last one missing, the initial cluster for all. */

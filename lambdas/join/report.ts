@@ -1,3 +1,4 @@
+import { etcdProblem } from '../core/conditions.ts';
 import { dutyOf } from '../core/duty.ts';
 import { withMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
@@ -8,6 +9,7 @@ import type { NannyStatus } from '../core/wire/admin.ts';
 import type { ReportAnswer, ReportRequest } from '../core/wire/join.ts';
 import { admit, NotThisTaskError } from './admit.ts';
 import type { JoinCaller, JoinDeps } from './deps.ts';
+import { tell } from './tell.ts';
 
 /**
  * A revision that grew by less is not worth a write of its own. A restore goes far beyond the highest revision
@@ -31,11 +33,18 @@ export async function report(
   if (admission.kind === 'leave') return { leave: true, reason: admission.reason };
   if (admission.kind !== 'member') return { leave: false };
   const before = admission.tenant;
-  const { tenant, saved } = await updateTenant(deps, before, (stored) => withSeen(stored, status, deps));
+  let fall: string | undefined;
+  const { tenant, saved } = await updateTenant(deps, before, (stored) => {
+    fall = fallOf(stored, status);
+    return withSeen(stored, status, deps);
+  });
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
+  // Delete watches the tasks themselves.
+  if (tenant.status.phase === 'deleting') return { leave: false };
   if ((saved && differs(before, tenant, status.memberName)) || matters(tenant, status)) {
     await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
   }
+  if (saved && fall !== undefined) await tell(deps, status, fall);
   return { leave: false };
 }
 
@@ -46,12 +55,14 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
   const { self, etcd } = status;
   const healthy = etcd.state === 'ready' && self !== undefined;
   const version = self?.version ?? member.seen?.version;
+  const lastExitAt = etcd.lastExit?.at ?? member.seen?.lastExitAt;
   const seen = {
     at: deps.clock.now().toISOString(),
     healthy,
     isLeader: healthy && self.leader === self.etcdId,
     ...(version !== undefined && { version }),
-    ...(!healthy && { problem: problemOf(status) }),
+    ...(!healthy && { problem: etcdProblem(etcd) }),
+    ...(lastExitAt !== undefined && { lastExitAt }),
   };
   const revision = self?.revision ?? 0;
   if (same(member.seen, seen) && revision < stored.highestRevision + revisionStep) return undefined;
@@ -61,9 +72,18 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
   };
 }
 
-function problemOf({ etcd }: NannyStatus): string {
-  const exit = etcd.lastExit?.reason;
-  return `etcd is ${etcd.state}${exit === undefined || etcd.state === 'starting' ? '' : `: ${exit}`}`;
+/**
+ * An etcd that was well until it fell. It may be back before anybody has looked, so that no condition ever shows it;
+ * one that falls again and again without getting well in between is told by its condition.
+ */
+function fallOf(stored: TenantRecord, { memberName, etcd }: NannyStatus): string | undefined {
+  const seen = seenOf(stored, memberName);
+  const exit = etcd.lastExit;
+  if (exit === undefined || seen?.healthy !== true || seen.lastExitAt === exit.at) return undefined;
+  const then = ['data-lost', 'removed', 'stopped'].includes(etcd.state)
+    ? 'it is not started again on this disk'
+    : 'its nanny starts it again on the same disk';
+  return `${memberName}: ${exit.reason}; ${then}.`;
 }
 
 type Seen = Extract<Member, { state: 'voting' }>['seen'];
@@ -73,7 +93,8 @@ function same(a: Seen, b: Seen): boolean {
     a?.healthy === b?.healthy &&
     a?.isLeader === b?.isLeader &&
     a?.version === b?.version &&
-    a?.problem === b?.problem
+    a?.problem === b?.problem &&
+    a?.lastExitAt === b?.lastExitAt
   );
 }
 

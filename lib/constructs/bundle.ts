@@ -17,7 +17,7 @@ export function bundledCode(folder: string): lambda.Code {
       image: DockerImage.fromRegistry('never-used'),
       local: {
         tryBundle(outputDir) {
-          bundle(path.join(folder, 'handler.ts'), path.join(outputDir, 'index.mjs'));
+          bundleHandler(path.join(folder, 'handler.ts'), path.join(outputDir, 'index.mjs'));
           return true;
         },
       },
@@ -26,7 +26,7 @@ export function bundledCode(folder: string): lambda.Code {
 }
 
 /** The AWS SDK goes into the bundle too (docs/decisions/0032). */
-function bundle(entry: string, outfile: string): void {
+export function bundleHandler(entry: string, outfile: string): void {
   buildSync({
     entryPoints: [entry],
     outfile,

@@ -18,11 +18,21 @@ export function physicalName(resource: { stack: string; logicalId: string }, max
   return `${`${resource.stack}-${resource.logicalId}`.slice(0, max - 13)}-${suffix}`;
 }
 
+/** Every call of the cloud is matched against every statement of its caller, and their patterns hardly ever change. */
+const compiled = new Map<string, RegExp>();
+const compiledAtMost = 10_000;
+
 /** `*` and `?` as IAM and EventBridge mean them. */
 export function wildcard(pattern: string, options: { question: boolean; ignoreCase?: boolean }): RegExp {
+  const key = `${options.question} ${options.ignoreCase ?? false} ${pattern}`;
+  const known = compiled.get(key);
+  if (known) return known;
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replace(/\*/g, '.*')
     .replace(/\?/g, options.question ? '.' : '\\?');
-  return new RegExp(`^${source}$`, options.ignoreCase ? 'is' : 's');
+  const expression = new RegExp(`^${source}$`, options.ignoreCase ? 'is' : 's');
+  if (compiled.size >= compiledAtMost) compiled.clear();
+  compiled.set(key, expression);
+  return expression;
 }

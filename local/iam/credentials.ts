@@ -6,6 +6,8 @@ export interface WorkerHandle {
   readonly functionName: string;
   /** Request id of the invocation that runs now. */
   readonly invocation: () => string | undefined;
+  /** What that invocation was given, as JSON. */
+  readonly event: () => string | undefined;
   readonly crash: () => void;
 }
 

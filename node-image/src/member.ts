@@ -59,6 +59,8 @@ export class RunningMember {
   readonly #snapshots: Snapshots;
   #supervisor: EtcdSupervisor | undefined;
   #restoring: RestoreLoop | undefined;
+  /** One time for one end: a new one at each look would be a new report each second. */
+  readonly #openedAt: string;
   #admin: AdminServer | undefined;
   #loops: Promise<unknown> = Promise.resolve();
   #wakeWatch = new AbortController();
@@ -67,6 +69,7 @@ export class RunningMember {
   constructor(options: MemberOptions) {
     const { ip, disk, client, s3, log, timing, who, onLeave } = options;
     this.#options = options;
+    this.#openedAt = timing.now().toISOString();
     this.#identity = options.identity;
     const identity = () => this.#identity;
     const ownUrl = `https://${ip}:${ports.client}`;
@@ -225,7 +228,7 @@ export class RunningMember {
     if (this.#supervisor) return this.#supervisor.view;
     if (this.#restoring) return this.#restoring.view;
     const ended = this.#options.disk.saved?.ended;
-    const at = this.#options.timing.now().toISOString();
+    const at = this.#openedAt;
     return {
       state: ended?.state ?? 'stopped',
       restarts: 0,

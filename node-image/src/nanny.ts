@@ -7,6 +7,7 @@ import { type FinalAnswer, joinUntilAnswered } from './join-loop.ts';
 import { sentence } from './log.ts';
 import { RunningMember } from './member.ts';
 import { MemberDisk, type SavedState } from './member-disk.ts';
+import { endOrphan } from './orphan.ts';
 import { type Identity, PkiStore } from './pki-store.ts';
 import { generation } from './renewal.ts';
 import type { S3Client } from './s3/client.ts';
@@ -38,6 +39,7 @@ export async function runNanny(options: NannyOptions): Promise<void> {
   const who = { tenantId: env.tenantId, memberName: env.memberName };
   const disk = await MemberDisk.open(env.dataDir, who);
   const pki = new PkiStore(disk.root);
+  await endOrphan(disk.etcdDirectory, log, timing);
   const join = async (signal: AbortSignal) => {
     const leafKeys = createLeafKeys(who.memberName);
     const hasData = disk.hasData();
@@ -47,7 +49,8 @@ export async function runNanny(options: NannyOptions): Promise<void> {
 
   // With data, certificates and nanny.json on the disk the member starts at once: a control plane that is down must
   // not keep a cluster down.
-  let identity = disk.saved && (disk.hasData() || disk.saved.ended) ? await pki.load() : undefined;
+  let identity =
+    disk.saved && (disk.hasData() || disk.saved.ended) ? await loadIdentity(pki, log) : undefined;
   const resumed = identity !== undefined;
   if (identity === undefined) {
     const { answer, leafKeys } = await join(stop);
@@ -85,6 +88,16 @@ export async function runNanny(options: NannyOptions): Promise<void> {
   await Promise.race([leaving.promise, stopped, member.failure()]);
   background.abort();
   await member.stop();
+}
+
+/** Certificates that cannot be read are no reason to give up: join issues others. */
+async function loadIdentity(pki: PkiStore, log: Log): Promise<Identity | undefined> {
+  try {
+    return await pki.load();
+  } catch (error) {
+    log.warn(`The certificates on the disk cannot be used, asking for new ones: ${sentence(error)}`);
+    return undefined;
+  }
 }
 
 async function saveBoot(

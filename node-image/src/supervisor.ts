@@ -37,6 +37,8 @@ const fastFailuresForDataLoss = 3;
 const startingPollMs = 100;
 /** A learner may be promoted at any moment, and somebody waits for it. */
 const learnerPollMs = 250;
+/** A learner is never ready for /readyz: after this long there is no hurry any more. */
+const hurryMs = 30_000;
 const readyPollMs = 1_000;
 /** A run this long after readiness counts as a good one: the next restart is immediate again. */
 const goodRunMs = 10_000;
@@ -224,6 +226,7 @@ export class EtcdSupervisor {
   /** Until etcd has exited; returns when it first was ready, or a working learner, in this run. */
   async #watchReadiness(exited: AbortSignal): Promise<number | undefined> {
     const { timing, readiness, hasData } = this.#options;
+    const startedAt = timing.now().getTime();
     let upSince: number | undefined;
     while (!exited.aborted) {
       if (!this.#dataSeen && hasData()) await this.#noteData();
@@ -231,8 +234,9 @@ export class EtcdSupervisor {
       if (exited.aborted) break;
       if (state !== 'not-ready') upSince ??= timing.now().getTime();
       this.#set(state === 'not-ready' && upSince === undefined ? 'starting' : state);
+      const hurry = upSince === undefined && timing.now().getTime() - startedAt < hurryMs;
       const pollMs = state === 'learner' ? learnerPollMs : readyPollMs;
-      await timing.sleep(upSince === undefined ? startingPollMs : pollMs, exited);
+      await timing.sleep(hurry ? startingPollMs : pollMs, exited);
     }
     return upSince;
   }

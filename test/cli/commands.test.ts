@@ -249,8 +249,9 @@ describe('connect', () => {
     '%s names files that exist',
     async (format) => {
       await available('acme');
-      const { code, out } = await world.run(['connect', 'acme', '--format', format]);
+      const { code, out, err } = await world.run(['connect', 'acme', '--format', format]);
       expect(code).toBe(0);
+      expect(err).toMatch(/short-lived; .*--out <dir>/);
       const files = [...out.matchAll(/\/[^\s",]+\.pem/g)].map(([file]) => file);
       expect(new Set(files).size).toBe(3);
       for (const file of files) expect(statSync(file).mode & 0o777).toBe(0o600);

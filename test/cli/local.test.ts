@@ -136,6 +136,18 @@ describe('local start', () => {
     expect(world.requests.filter(({ method }) => method === 'PUT')).toEqual([]);
   });
 
+  test('a Ctrl-C while it starts makes no tenant, and stops what has been started', async () => {
+    let stops = 0;
+    const { code, out } = await world.run(['local', 'start', '--state', state], {
+      startLocalCloud: async () => fakeCloud(() => stops++).cloud,
+      interrupted: async () => 'SIGINT',
+    });
+    expect(code).toBe(0);
+    expect(stops).toBe(1);
+    expect(out).toMatch(/Interrupted: stopping/);
+    expect(world.requests.filter(({ method }) => method === 'PUT')).toEqual([]);
+  });
+
   test('refuses to start twice on one state', async () => {
     cloudFile(42);
     world.hooks.before = (_method, url) =>

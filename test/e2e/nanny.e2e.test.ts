@@ -106,6 +106,17 @@ describe.each(await etcdVersionsAtHand())('three nannies with etcd %s', (version
     expect(etcd.restarts).toBe(0);
   });
 
+  test('an etcd that outlives its killed nanny does not keep the next one from its disk', async () => {
+    const before = await cluster.ready('maaaaaaa1');
+    const old = cluster.nanny('maaaaaaa1');
+    old.signal('SIGKILL');
+    const nanny = cluster.launch('maaaaaaa1');
+    const after = await cluster.ready('maaaaaaa1');
+    expect(after.self.etcdId).toBe(before.self.etcdId);
+    expect(after.etcd.pid).not.toBe(before.etcd.pid);
+    expect(nanny.messages().filter(({ msg }) => msg === 'etcd started')).toHaveLength(1);
+  });
+
   test('a learner is added, promoted and removed through the admin API, fenced', async () => {
     const { controlPlane } = cluster;
     const change = (path: string, fence: number, body: object) =>

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { App } from 'aws-cdk-lib';
 import { buildApp } from '../../lib/build-app.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation as it is
@@ -50,10 +51,14 @@ export function synthesize(context: Record<string, unknown>): Promise<Synthesize
   return found;
 }
 
-export async function synthesizeAnew(context: Record<string, unknown>): Promise<Synthesized> {
+export async function synthesizeAnew(
+  context: Record<string, unknown>,
+  change: (app: App) => unknown = () => {},
+): Promise<Synthesized> {
   const outdir = await mkdtemp(path.join(tmpdir(), 'etcd-nanny-synth-'));
   try {
     const app = buildApp({ context: { ...context, 'aws:cdk:bundling-stacks': [] }, outdir });
+    change(app);
     app.synth();
     const suffix = '.template.json';
     const read = (file: string) => JSON.parse(readFileSync(path.join(outdir, file), 'utf8'));

@@ -1,5 +1,5 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Argument, Option } from 'commander';
 import {
   type Connection,
@@ -121,6 +121,10 @@ export function defineAccess(define: Define): void {
       const text = renderConnection(connection, options.format, files, options.endpoints);
       const document = JSON.parse(renderConnection(connection, 'json', files, options.endpoints));
       if (out === undefined) {
+        context.progress(
+          `The certificate of "${options.user}" lies in ${dirname(files.ca)} and is short-lived; ` +
+            'to give it to a service, write it where that looks: --out <dir> --ttl <time>.',
+        );
         context.print(document, () => text.trimEnd().split('\n'));
         return;
       }

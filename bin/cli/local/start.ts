@@ -2,7 +2,7 @@ import { createApi } from '../api.ts';
 import type { CommandContext } from '../context.ts';
 import { shortTime } from '../format.ts';
 import { resolveTarget, stateDirOf } from '../target.ts';
-import type { World } from '../world.ts';
+import type { LocalCloud, World } from '../world.ts';
 import { proveDemo } from './demo.ts';
 
 export interface StartRequest {
@@ -22,29 +22,32 @@ export async function startAttached(context: CommandContext, request: StartReque
     world.report({ kind: 'line', text });
   };
   // Listened for from the very beginning: a Ctrl-C during the start must stop what has been started.
+  let up = false;
+  let early = false;
   const interrupted = world.interrupted();
-  const cloud = await world.startLocalCloud({
-    port: request.port,
-    stateDir: request.stateDir,
-    repoDir: world.repoDir,
-    onProgress: say,
+  void interrupted.then(() => {
+    if (up) return;
+    early = true;
+    say('Interrupted: stopping as soon as the step under way is over ...');
   });
-  const end = Promise.race([interrupted, cloud.stopped]).then(() => 'end' as const);
+  let cloud: LocalCloud;
+  try {
+    cloud = await world.startLocalCloud({
+      port: request.port,
+      stateDir: request.stateDir,
+      repoDir: world.repoDir,
+      onProgress: say,
+    });
+  } catch (error) {
+    // A Ctrl-C in a terminal reaches the tools that were at work too: their failure is no news.
+    if (!early) throw error;
+    say('Stopped before it was up.');
+    return 1;
+  }
+  up = true;
   let failure: unknown;
   try {
-    say(`Local cloud is up at ${cloud.url}`);
-    const ready = request.demo ? demo(context, cloud.url, request.stateDir, say) : Promise.resolve();
-    // What the demo says once nobody waits for it any more is of no interest.
-    ready.catch(() => {});
-    if ((await Promise.race([end, ready.then(() => 'ready' as const)])) === 'ready') {
-      for (const line of nextSteps(cloud.url, request.demo, stateFlag(world, request.stateDir))) say(line);
-      if (context.json) {
-        const document = { url: cloud.url, apiUrl: cloud.apiUrl, stateDir: request.stateDir };
-        world.output.out(JSON.stringify(document, undefined, 2));
-      }
-      world.report({ kind: 'ready', text: cloud.url });
-      await end;
-    }
+    if (!early) await serve(context, request, cloud, interrupted, say);
     say('Stopping: members write what they hold ...');
   } catch (error) {
     failure = error;
@@ -54,6 +57,30 @@ export async function startAttached(context: CommandContext, request: StartReque
   if (failure !== undefined) throw failure;
   say('Stopped. Everything comes back at the next start.');
   return 0;
+}
+
+/** Until somebody ends it. @throws when the demo fails */
+async function serve(
+  context: CommandContext,
+  request: StartRequest,
+  cloud: LocalCloud,
+  interrupted: Promise<unknown>,
+  say: (line: string) => void,
+): Promise<void> {
+  const { world } = context;
+  say(`Local cloud is up at ${cloud.url}`);
+  const end = Promise.race([interrupted, cloud.stopped]).then(() => 'end' as const);
+  const ready = request.demo ? demo(context, cloud.url, request.stateDir, say) : Promise.resolve();
+  // What the demo says once nobody waits for it any more is of no interest.
+  ready.catch(() => {});
+  if ((await Promise.race([end, ready.then(() => 'ready' as const)])) === 'end') return;
+  for (const line of nextSteps(cloud.url, request.demo, stateFlag(world, request.stateDir))) say(line);
+  if (context.json) {
+    const document = { url: cloud.url, apiUrl: cloud.apiUrl, stateDir: request.stateDir };
+    world.output.out(JSON.stringify(document, undefined, 2));
+  }
+  world.report({ kind: 'ready', text: cloud.url });
+  await end;
 }
 
 async function demo(

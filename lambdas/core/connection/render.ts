@@ -16,11 +16,10 @@ const yamlString = (text: string): string => JSON.stringify(text);
 
 type Renderer = (connection: Connection, endpoints: readonly string[], files: CredentialFiles) => string;
 
-/** Names without CTL are for other clients; none of them is a flag variable of the etcd server itself. */
+/** No ETCDCTL_API: 3 is the default since etcd 3.4, and 3.6 warns of it. Names without CTL are for other clients; none of them is a flag variable of the etcd server itself. */
 const env: Renderer = (connection, endpoints, files) => {
   const list = endpoints.join(',');
   const pairs = [
-    ['ETCDCTL_API', '3'],
     ['ETCDCTL_ENDPOINTS', list],
     ['ETCDCTL_CACERT', files.ca],
     ['ETCDCTL_CERT', files.certificate],

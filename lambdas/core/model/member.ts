@@ -42,6 +42,8 @@ const seen = {
       sickSince: isoTimeSchema.optional(),
       /** Since when its disk has been slow, or it has lagged behind, while its peers were fine. */
       slowSince: isoTimeSchema.optional(),
+      /** When its etcd last ended by itself: a later end is news, the same one is not. */
+      lastExitAt: isoTimeSchema.optional(),
     })
     .optional(),
 };

@@ -120,6 +120,8 @@ export type Lease = z.infer<typeof leaseSchema>;
 
 /** Why the next attempt waits. Gone as soon as the operation gets past the hurdle. */
 export const backoffSchema = z.strictObject({
+  /** Whose attempt it was: another function need not wait. */
+  duty: z.enum(['create', 'delete', 'sweep', 'scale', 'patch', 'remediate']),
   failures: z.int().min(1),
   until: isoTimeSchema,
   reason: z.string(),

@@ -1,8 +1,9 @@
+import { backoffWait } from '../backoff.ts';
 import { membersIn } from '../members.ts';
 import type { Member, MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, step, taskEnd, taskState } from '../step.ts';
-import { backingOff, waitSoon } from './decide.ts';
+import { waitSoon } from './decide.ts';
 import { isServing, type QuorumView, quorumView, statusOf, tellOf } from './quorum-view.ts';
 
 /** A task that runs but has not joined by then never will (Fargate pulls an image in about a minute). */
@@ -38,7 +39,7 @@ export function admitNewcomers(
   const requested = newcomers.filter((member) => member.state === 'requested');
   if (requested.length > 0) {
     return (
-      backingOff(tenant, now) ??
+      backoffWait(tenant, now) ??
       step({ kind: 'launch-members', members: requested.map((member) => member.name) })
     );
   }
@@ -85,7 +86,7 @@ function add(
     // While a downgrade is enabled no member of any version can join.
     return step({ kind: 'downgrade', action: 'cancel', version: view.downgradeTo });
   }
-  return whyNotNow(view) ?? backingOff(tenant, now) ?? step({ kind: 'add-learner', member: newcomer.name });
+  return whyNotNow(view) ?? backoffWait(tenant, now) ?? step({ kind: 'add-learner', member: newcomer.name });
 }
 
 function promote(

@@ -1,4 +1,3 @@
-import type { TenantRecord } from '../model/tenant.ts';
 import type { Decision } from '../step.ts';
 
 /** Expected within seconds: the look stays awake for it. */
@@ -23,17 +22,4 @@ export const waitLong = (name: string, reason: string, recheckSeconds: number): 
  */
 export function firstOf(...decisions: readonly (Decision | undefined)[]): Decision | undefined {
   return decisions.find((decision) => decision?.kind === 'step') ?? decisions.find((decision) => decision);
-}
-
-/** The last attempt failed a moment ago: say why, and when the next one is. */
-export function backingOff(tenant: TenantRecord, now: Date): Decision | undefined {
-  const { backoff } = tenant;
-  if (backoff === undefined) return undefined;
-  const left = Date.parse(backoff.until) - now.getTime();
-  if (left <= 0) return undefined;
-  return waitLong(
-    'back-off',
-    `attempt ${backoff.failures} failed (${backoff.reason}); trying again at ${backoff.until}`,
-    Math.ceil(left / 1000),
-  );
 }

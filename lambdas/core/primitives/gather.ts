@@ -1,10 +1,10 @@
+import { backoffWait } from '../backoff.ts';
 import { dueShard } from '../due-shard.ts';
 import { membersIn, wantedMembers } from '../members.ts';
 import type { Member } from '../model/member.ts';
 import type { Incarnation, TenantRecord } from '../model/tenant.ts';
 import { chooseZones } from '../spread.ts';
 import { type Decision, type Observation, step, taskEnd, taskState } from '../step.ts';
-import { backingOff } from './decide.ts';
 
 /** A task that runs but has not joined by then never will (Fargate pulls an image in about a minute). */
 const joinLimitMs = 10 * 60_000;
@@ -32,7 +32,7 @@ export function gather(
   if (lost !== undefined) {
     return step({ kind: 'abandon-incarnation', incarnation: tenant.incarnation.number, reason: lost });
   }
-  const hold = backingOff(tenant, now);
+  const hold = backoffWait(tenant, now);
   if (hold) return hold;
   const wanted = wantedMembers(tenant);
   const missing = tenant.spec.members - wanted.length;

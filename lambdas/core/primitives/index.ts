@@ -27,7 +27,7 @@ export { admitNewcomers, whyBehind } from './admit-newcomers.ts';
 export { chooseLeaver, chooseReplaced, chooseSuccessor, zoneForNewcomer } from './choose.ts';
 export { clearLeaving } from './clear-leaving.ts';
 export { converge, isConverged, preflight } from './converge.ts';
-export { backingOff, firstOf, waitLong, waitSoon } from './decide.ts';
+export { firstOf, waitLong, waitSoon } from './decide.ts';
 export { gather } from './gather.ts';
 export { isOutdated, madeFor, outdatedFields, type TaskDefinitions } from './outdated.ts';
 export {

@@ -1,9 +1,10 @@
+import { backoffWait } from '../backoff.ts';
 import { membersIn } from '../members.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, type RequestMembers, step } from '../step.ts';
 import { admitNewcomers } from './admit-newcomers.ts';
 import { clearLeaving, clearVanished } from './clear-leaving.ts';
-import { backingOff, firstOf } from './decide.ts';
+import { firstOf } from './decide.ts';
 import { quorumView } from './quorum-view.ts';
 import { retireMember } from './retire-member.ts';
 
@@ -75,5 +76,5 @@ export function request(
   const onTheirWay = membersIn(tenant, 'requested', 'launching', 'joined', 'learner').length;
   if (onTheirWay > 0 || membersIn(tenant, 'voting').length >= upTo) return undefined;
   const { zone, ...more } = newcomer;
-  return backingOff(tenant, now) ?? step({ kind: 'request-members', zones: [zone], ...more });
+  return backoffWait(tenant, now) ?? step({ kind: 'request-members', zones: [zone], ...more });
 }

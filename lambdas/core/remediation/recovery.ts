@@ -1,6 +1,7 @@
+import { backoffWait } from '../backoff.ts';
 import { membersOf } from '../members.ts';
 import type { TenantRecord } from '../model/tenant.ts';
-import { backingOff, type QuorumView, tellOf, waitLong, waitSoon } from '../primitives/index.ts';
+import { type QuorumView, tellOf, waitLong, waitSoon } from '../primitives/index.ts';
 import { type QuorumLoss, quorumLoss } from '../sickness.ts';
 import { type Decision, type Observation, step, taskState } from '../step.ts';
 import { lossOf, type Survivor, survivorsOf } from './survivor.ts';
@@ -80,7 +81,7 @@ function decide(tenant: TenantRecord, observation: Observation, now: Date, loss:
     );
   }
   return (
-    backingOff(tenant, now) ?? step({ kind: 'save-survivor', member: decided.survivor, key: decided.key })
+    backoffWait(tenant, now) ?? step({ kind: 'save-survivor', member: decided.survivor, key: decided.key })
   );
 }
 

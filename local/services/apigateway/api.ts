@@ -81,9 +81,8 @@ export function specificity(template: string): string {
 
 /** `12/Mar/2026:19:03:58 +0000` */
 export function apiTime(at: Date): string {
-  const month = at.toLocaleString('en-US', { month: 'short', timeZone: 'UTC' });
-  const two = (value: number): string => String(value).padStart(2, '0');
-  return `${two(at.getUTCDate())}/${month}/${at.getUTCFullYear()}:${at.toISOString().slice(11, 19)} +0000`;
+  const [, day, month, year, time] = at.toUTCString().split(' ');
+  return `${day}/${month}/${year}:${time} +0000`;
 }
 
 interface ProxyResult {
@@ -96,11 +95,11 @@ interface ProxyResult {
 }
 
 /** What a function answers, as HTTP; undefined when it has not the shape of a proxy answer. */
-export function proxyResponse(payload: unknown): RawResponse | undefined {
+export function proxyResponse(payload: unknown, defaultType: string): RawResponse | undefined {
   const result = payload as ProxyResult | null;
   const status = Number(result?.statusCode);
   if (!result || !Number.isInteger(status) || status < 100 || status > 599) return undefined;
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  const headers: Record<string, string> = { 'content-type': defaultType };
   for (const [name, value] of Object.entries(result.headers ?? {}))
     headers[name.toLowerCase()] = String(value);
   for (const [name, values] of Object.entries(result.multiValueHeaders ?? {}))
@@ -117,6 +116,12 @@ export function message(status: number, text: string): RawResponse {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ message: text }),
   };
+}
+
+/** API Gateway keeps what proves the caller to itself. */
+export function forwardedHeaders(request: RawRequest): Record<string, string> {
+  const { authorization: _a, 'x-amz-security-token': _t, connection: _c, ...headers } = request.headers;
+  return headers;
 }
 
 /** Text bodies go to the function as they are, others in base64. */

@@ -5,6 +5,7 @@ import {
   type ApiCall,
   type ApiContext,
   apiTime,
+  forwardedHeaders,
   matchPath,
   message,
   proxyBody,
@@ -62,7 +63,7 @@ export class HttpApi implements Api {
         : message(500, 'Internal Server Error');
     // Without a status code the whole answer is the body.
     return (
-      proxyResponse(result.payload) ?? {
+      proxyResponse(result.payload, 'text/plain;charset=UTF-8') ?? {
         status: 200,
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(result.payload),
@@ -72,7 +73,7 @@ export class HttpApi implements Api {
 
   #event({ request, path, stage }: ApiCall, route: Route, caller: Caller): unknown {
     const now = new Date();
-    const { cookie, ...headers } = request.headers;
+    const { cookie, ...headers } = forwardedHeaders(request);
     const query: Record<string, string> = {};
     for (const [name, value] of request.query)
       query[name] = name in query ? `${query[name]},${value}` : value;

@@ -6,6 +6,7 @@ import {
   type ApiCall,
   type ApiContext,
   apiTime,
+  forwardedHeaders,
   matchPath,
   message,
   proxyBody,
@@ -75,7 +76,7 @@ export class RestApi implements Api {
       return result.error.errorType === 'Sandbox.Timedout'
         ? message(504, 'Endpoint request timed out')
         : message(502, 'Internal server error');
-    return proxyResponse(result.payload) ?? message(502, 'Internal server error');
+    return proxyResponse(result.payload, 'application/json') ?? message(502, 'Internal server error');
   }
 
   #event(call: ApiCall, route: Route, caller: Caller): unknown {
@@ -86,14 +87,13 @@ export class RestApi implements Api {
     const userId = this.#context.userId(caller);
     const { body, isBase64Encoded } = proxyBody(request);
     const requestId = randomUUID();
+    const headers = forwardedHeaders(request);
     return {
       resource: route.resource,
       path,
       httpMethod: request.method,
-      headers: request.headers,
-      multiValueHeaders: Object.fromEntries(
-        Object.entries(request.headers).map(([name, value]) => [name, [value]]),
-      ),
+      headers,
+      multiValueHeaders: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]])),
       queryStringParameters: query.size
         ? Object.fromEntries([...query].map(([name, values]) => [name, values.at(-1)]))
         : null,

@@ -12,6 +12,11 @@ interface DynaliteStore {
     awsRegion: string;
     put(key: string, value: unknown, done: (error: Error | null) => void): void;
   };
+  getIndexDb(
+    type: 'Global',
+    table: string,
+    index: string,
+  ): { del(key: string, done: (error: Error | null) => void): void };
 }
 interface DynaliteFailure extends Error {
   statusCode?: number;
@@ -33,13 +38,34 @@ const validations = require('dynalite/validations') as {
   checkValidations(input: unknown, types: unknown, custom: unknown, store: DynaliteStore): void;
   toLowerFirst(word: string): string;
 };
-const database = require('dynalite/db') as { create(options: Record<string, unknown>): DynaliteStore };
+const database = require('dynalite/db') as {
+  create(options: Record<string, unknown>): DynaliteStore;
+  createIndexKey(item: unknown, table: unknown, keySchema: unknown): string;
+};
 
 export interface Dynalite {
   call(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>>;
   /** Overwrites a table's description: for a table that a killed process left in CREATING. */
   putTable(description: Record<string, unknown>): Promise<void>;
+  /** Removes one entry of an index, whatever the table itself says. */
+  deleteIndexEntry(table: TableDescription, index: string, entry: Record<string, unknown>): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface TableDescription extends Record<string, unknown> {
+  readonly TableName: string;
+  readonly TableStatus: string;
+  readonly KeySchema: readonly KeyElement[];
+  readonly GlobalSecondaryIndexes?: readonly Index[];
+}
+export interface KeyElement {
+  readonly AttributeName: string;
+  readonly KeyType: string;
+}
+export interface Index {
+  readonly IndexName: string;
+  readonly KeySchema: readonly KeyElement[];
+  readonly Projection: unknown;
 }
 
 export async function openDynalite(options: {
@@ -62,13 +88,18 @@ export async function openDynalite(options: {
   return {
     call: (operation, input) => call(store, operation, input),
     putTable: (description) =>
-      new Promise((resolve, reject) => {
-        store.tableDb.put(String(description.TableName), description, (error) =>
-          error ? reject(error) : resolve(),
-        );
-      }),
+      settled((done) => store.tableDb.put(String(description.TableName), description, done)),
+    deleteIndexEntry(table, index, entry) {
+      const { KeySchema } = table.GlobalSecondaryIndexes!.find(({ IndexName }) => IndexName === index)!;
+      const key = database.createIndexKey(entry, table, KeySchema);
+      return settled((done) => store.getIndexDb('Global', table.TableName, index).del(key, done));
+    },
     close: () => store.db.close(),
   };
+}
+
+function settled(start: (done: (error: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => start((error) => (error ? reject(error) : resolve())));
 }
 
 function call(

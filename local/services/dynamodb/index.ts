@@ -1,3 +1,4 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { CloudContext, ServiceModule } from '../../aws/service.ts';
 import { openDynalite } from './dynalite.ts';
@@ -11,6 +12,9 @@ const expiryIntervalMs = 60_000;
 export async function createModule(context: CloudContext): Promise<ServiceModule> {
   const { accountId, region } = context;
   const dynalite = await openDynalite({ path: path.join(context.stateDir, 'dynamodb'), accountId, region });
+  const running = path.join(context.stateDir, 'dynamodb.running');
+  const unclean = existsSync(running);
+  writeFileSync(running, '');
   const expiring: ExpiringTables = new Map();
   let timer: NodeJS.Timeout | undefined;
   let sweeping: Promise<void> = Promise.resolve();
@@ -23,7 +27,7 @@ export async function createModule(context: CloudContext): Promise<ServiceModule
   };
   return {
     services: [dynamodbService({ dynalite, accountId, region })],
-    providers: [tableProvider(dynalite, expiring)],
+    providers: [tableProvider(dynalite, expiring, unclean)],
     async start() {
       timer = setInterval(() => {
         sweeping = sweeping.then(sweep);
@@ -33,6 +37,7 @@ export async function createModule(context: CloudContext): Promise<ServiceModule
       clearInterval(timer);
       await sweeping;
       await dynalite.close();
+      rmSync(running, { force: true });
     },
   };
 }

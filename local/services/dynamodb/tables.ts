@@ -1,21 +1,17 @@
 import { physicalName } from '../../aws/names.ts';
 import { AwsError, type ResourceProvider, type TemplateResource } from '../../aws/service.ts';
-import type { Dynalite } from './dynalite.ts';
+import type { Dynalite, Index, KeyElement, TableDescription } from './dynalite.ts';
+import { repairIndexes } from './repair.ts';
 
 /** Table name → attribute that holds the time to live. */
 export type ExpiringTables = Map<string, { attribute: string; key: string[] }>;
 
-interface KeyElement {
-  AttributeName: string;
-  KeyType: string;
-}
-interface Index {
-  IndexName: string;
-  KeySchema: KeyElement[];
-  Projection: unknown;
-}
-
-export function tableProvider(dynalite: Dynalite, expiring: ExpiringTables): ResourceProvider {
+/** @param unclean the process that wrote this state before did not end by itself */
+export function tableProvider(
+  dynalite: Dynalite,
+  expiring: ExpiringTables,
+  unclean = false,
+): ResourceProvider {
   return {
     types: ['AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable'],
     async provision(resource) {
@@ -25,6 +21,7 @@ export function tableProvider(dynalite: Dynalite, expiring: ExpiringTables): Res
         existing === undefined
           ? await create(dynalite, wanted)
           : await adopt(dynalite, wanted, existing, resource);
+      if (unclean && existing !== undefined) await repairIndexes(dynalite, table);
       const ttl = resource.properties.TimeToLiveSpecification;
       if (ttl?.Enabled === true || ttl?.Enabled === 'true') {
         const key = wanted.KeySchema.map(({ AttributeName }) => AttributeName);
@@ -62,18 +59,17 @@ function wantedTable(resource: TemplateResource) {
 }
 
 type Wanted = ReturnType<typeof wantedTable>;
-type Description = Record<string, unknown> & { TableStatus?: string; GlobalSecondaryIndexes?: Index[] };
 
-async function describe(dynalite: Dynalite, name: string): Promise<Description | undefined> {
+async function describe(dynalite: Dynalite, name: string): Promise<TableDescription | undefined> {
   try {
-    return (await dynalite.call('DescribeTable', { TableName: name })).Table as Description;
+    return (await dynalite.call('DescribeTable', { TableName: name })).Table as TableDescription;
   } catch (error) {
     if (error instanceof AwsError && error.code === 'ResourceNotFoundException') return undefined;
     throw error;
   }
 }
 
-async function create(dynalite: Dynalite, wanted: Wanted): Promise<Description> {
+async function create(dynalite: Dynalite, wanted: Wanted): Promise<TableDescription> {
   await dynalite.call('CreateTable', wanted);
   // Zero milliseconds of creation still are a few turns of the event loop.
   for (;;) {
@@ -86,10 +82,10 @@ async function create(dynalite: Dynalite, wanted: Wanted): Promise<Description> 
 async function adopt(
   dynalite: Dynalite,
   wanted: Wanted,
-  existing: Description,
+  existing: TableDescription,
   resource: TemplateResource,
-): Promise<Description> {
-  const [now, then] = [shape(wanted), shape(existing as unknown as Wanted)];
+): Promise<TableDescription> {
+  const [now, then] = [shape(wanted), shape(existing)];
   if (now !== then) {
     throw new Error(
       `The keys or indexes of table ${wanted.TableName} (${resource.logicalId}) have changed since this state was ` +
@@ -112,8 +108,9 @@ async function adopt(
 }
 
 /** What cannot be changed in place, in an order that does not matter. */
-function shape(table: Wanted): string {
-  const keys = (schema: KeyElement[]) => schema.map(({ AttributeName, KeyType }) => [KeyType, AttributeName]);
+function shape(table: Pick<TableDescription, 'KeySchema' | 'GlobalSecondaryIndexes'>): string {
+  const keys = (schema: readonly KeyElement[]) =>
+    schema.map(({ AttributeName, KeyType }) => [KeyType, AttributeName]);
   const indexes = (table.GlobalSecondaryIndexes ?? [])
     .map((index) => [index.IndexName, keys(index.KeySchema)])
     .sort();

@@ -19,7 +19,8 @@ export interface Invocation {
 export type WorkerAnswer =
   | { readonly type: 'ready' }
   | { readonly type: 'result'; readonly payload: string }
-  | { readonly type: 'error'; readonly error: FunctionError };
+  /** `fatal`: the worker ends with it and can take no other invocation. */
+  | { readonly type: 'error'; readonly error: FunctionError; readonly fatal?: boolean };
 
 /** As Lambda answers a function error. */
 export interface FunctionError {
@@ -39,7 +40,7 @@ function post(answer: WorkerAnswer): void {
 
 process.on('unhandledRejection', (reason) => {
   const error = functionError(reason);
-  post({ type: 'error', error: { ...error, errorType: 'Runtime.UnhandledPromiseRejection' } });
+  post({ type: 'error', error: { ...error, errorType: 'Runtime.UnhandledPromiseRejection' }, fatal: true });
   process.exit(128);
 });
 

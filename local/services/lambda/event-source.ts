@@ -106,7 +106,7 @@ export async function pollQueue(
       const poll = queues.receive(mapping.queueArn, Math.min(10, mapping.batchSize), longPollMs);
       const messages = await Promise.race([poll, aborted]);
       if (messages.length === 0 || signal.aborted) continue;
-      const batch = runBatch(mapping, messages, deps)
+      const batch = runBatch(mapping, messages, deps, signal)
         .catch((error: unknown) => context.log('event source mapping failed', { error: String(error) }))
         .finally(() => running.delete(batch));
       running.add(batch);
@@ -122,6 +122,7 @@ async function runBatch(
   mapping: EventSourceMapping,
   messages: readonly QueueMessage[],
   { context, queues, retryAfterSeconds }: PollDeps,
+  stopping: AbortSignal,
 ): Promise<void> {
   const records = messages.map((message) => ({
     ...message,
@@ -134,9 +135,10 @@ async function runBatch(
   try {
     result = await mapping.target.invoke({ Records: records });
   } catch (error) {
+    if (!(error instanceof ThrottledError)) throw error;
     // Throttled: the messages come back after the visibility timeout, as at AWS.
-    if (error instanceof ThrottledError) return;
-    throw error;
+    if (!stopping.aborted) return;
+    result = { ok: false, error: { errorType: 'Stopped', errorMessage: error.message, trace: [] } };
   }
   const failed = failedMessages(mapping, messages, result);
   const handles = (wanted: boolean): string[] =>
@@ -144,7 +146,8 @@ async function runBatch(
       .filter(({ messageId }) => failed.has(messageId) === wanted)
       .map(({ receiptHandle }) => receiptHandle);
   await queues.delete(mapping.queueArn, handles(false));
-  const seconds = retryAfterSeconds();
+  // What the end of this cloud has cut short is there again at its next start, not a visibility timeout later.
+  const seconds = stopping.aborted ? 0 : retryAfterSeconds();
   if (seconds !== undefined) await queues.release?.(mapping.queueArn, handles(true), seconds);
 }
 

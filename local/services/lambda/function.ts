@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import type { TemporaryCredentials } from '../../aws/service.ts';
 import type { WorkerHandle } from '../../iam/credentials.ts';
 import type { BootData } from './bootstrap.ts';
@@ -28,6 +29,11 @@ export class ThrottledError extends Error {}
 
 /** Without reserved concurrency a function gets this many workers; more invocations wait. */
 const defaultConcurrency = 10;
+/**
+ * At AWS each worker starts on cores of its own. Here they share a few: more that start at once would only hold each
+ * other up, until they exceed the time that Lambda gives them. Who comes meanwhile takes the first worker that is free.
+ */
+const startsAtOnce = availableParallelism();
 const idleMs = 60_000;
 /** Workers are renewed long before their credentials end. */
 const workerLifeMs = 6 * 3_600_000;
@@ -37,6 +43,8 @@ interface Slot {
   readonly bornAt: number;
   readonly accessKeyId: string;
   requestId: string | undefined;
+  /** What the invocation under way was given, as JSON. */
+  event?: string;
   idleTimer?: NodeJS.Timeout;
 }
 
@@ -47,6 +55,7 @@ export class LocalFunction {
   readonly #slots = new Set<Slot>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
+  #starting = 0;
   #stopped = false;
 
   constructor(config: FunctionConfig, deps: FunctionDeps) {
@@ -60,8 +69,7 @@ export class LocalFunction {
 
   /** @throws ThrottledError when reserved concurrency is used up */
   async invoke(event: unknown): Promise<InvokeResult> {
-    if (this.#running >= this.concurrency) {
-      if (this.config.reservedConcurrency !== undefined) throw new ThrottledError('Rate Exceeded.');
+    while (!this.#stopped && !this.#hasRoom()) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     if (this.#stopped) throw new ThrottledError('The local cloud stops.');
@@ -69,6 +77,7 @@ export class LocalFunction {
     const slot = this.#takeSlot();
     try {
       slot.requestId = randomUUID();
+      slot.event = JSON.stringify(event);
       const { name, arn, memoryMiB, logGroup, timeoutMs } = this.config;
       const context = {
         functionName: name,
@@ -88,6 +97,7 @@ export class LocalFunction {
       return result;
     } finally {
       slot.requestId = undefined;
+      slot.event = undefined;
       this.#running -= 1;
       this.#rest(slot);
       this.#waiting.shift()?.();
@@ -100,8 +110,19 @@ export class LocalFunction {
     await Promise.all([...this.#slots].map((slot) => slot.worker.terminate()));
   }
 
+  /** @throws ThrottledError when reserved concurrency is used up */
+  #hasRoom(): boolean {
+    if (this.#running < this.concurrency) return this.#starting < startsAtOnce || this.#free() !== undefined;
+    if (this.config.reservedConcurrency !== undefined) throw new ThrottledError('Rate Exceeded.');
+    return false;
+  }
+
+  #free(): Slot | undefined {
+    return [...this.#slots].find((slot) => slot.requestId === undefined && !slot.worker.ended);
+  }
+
   #takeSlot(): Slot {
-    const free = [...this.#slots].find((slot) => slot.requestId === undefined && !slot.worker.ended);
+    const free = this.#free();
     if (free) {
       clearTimeout(free.idleTimer);
       return free;
@@ -111,6 +132,7 @@ export class LocalFunction {
     const credentials = this.#deps.credentials({
       functionName: this.config.name,
       invocation: () => slot?.requestId,
+      event: () => slot?.event,
       crash: () => worker?.crash(),
     });
     worker = new FunctionWorker({
@@ -132,6 +154,11 @@ export class LocalFunction {
     });
     slot = { worker, bornAt: Date.now(), accessKeyId: credentials.accessKeyId, requestId: 'starting' };
     this.#slots.add(slot);
+    this.#starting += 1;
+    void worker.started.then(() => {
+      this.#starting -= 1;
+      this.#waiting.shift()?.();
+    });
     return slot;
   }
 

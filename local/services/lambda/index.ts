@@ -40,6 +40,8 @@ const credentialLifeSeconds = 12 * 3600;
 export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceModule & Invoker {
   const functions = new Map<string, LocalFunction>();
   const roles = new Map<string, string>();
+  const inVpc = new Set<string>();
+  const logging = new Map<string, boolean>();
   const mappings: EventSourceMapping[] = [];
   const stopping = new AbortController();
   const pollers: Promise<void>[] = [];
@@ -53,6 +55,30 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
     if (!found) throw new Error(`There is no function ${nameOrArn}.`);
     return found;
   };
+
+  /** @throws AwsError AccessDeniedException */
+  function requireOfRole(functionArn: string, action: string, resource: string): void {
+    context.authorize(roles.get(functionArn) ?? '', { action, resource });
+  }
+
+  /** Without the permission the lines are lost, as on AWS; here the log of the cloud says so. */
+  function mayLog(functionArn: string): boolean {
+    let may = logging.get(functionArn);
+    if (may === undefined) {
+      const group = functionOf(functionArn).config.logGroup;
+      const resource = `arn:aws:logs:${context.region}:${context.accountId}:log-group:${group}:*`;
+      try {
+        for (const action of ['logs:CreateLogStream', 'logs:PutLogEvents'])
+          requireOfRole(functionArn, action, resource);
+        may = true;
+      } catch (error) {
+        context.log('logs of a function are lost', { error: String(error) });
+        may = false;
+      }
+      logging.set(functionArn, may);
+    }
+    return may;
+  }
 
   function provisionFunction(resource: TemplateResource): Provisioned {
     const { properties } = resource;
@@ -96,9 +122,12 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
       {
         credentials: (handle) => deps.credentials.issue(roleArn, name, credentialLifeSeconds, handle),
         revoke: (accessKeyId) => deps.credentials.revoke(accessKeyId),
-        onLine: (line, requestId) => appendFileSync(logFile, `${logLine(line, requestId)}\n`),
+        onLine: (line, requestId) => {
+          if (mayLog(arn)) appendFileSync(logFile, `${logLine(line, requestId)}\n`);
+        },
       },
     );
+    if (properties.VpcConfig?.SubnetIds?.length) inVpc.add(arn);
     functions.set(arn, created);
     roles.set(arn, roleArn);
     return { ref: name, attributes: { Arn: arn } };
@@ -162,6 +191,13 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
       return target.invoke(event);
     },
     async start() {
+      // Checked when the function is created; here its policies stand only now.
+      const needed = [
+        'ec2:CreateNetworkInterface',
+        'ec2:DescribeNetworkInterfaces',
+        'ec2:DeleteNetworkInterface',
+      ];
+      for (const arn of inVpc) for (const action of needed) requireOfRole(arn, action, '*');
       for (const mapping of mappings) {
         const queue = context.registry.byArn(mapping.queueArn);
         checkMapping(mapping, deps.iam, Number(queue?.properties.VisibilityTimeout ?? 30));

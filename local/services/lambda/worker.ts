@@ -14,8 +14,11 @@ export interface WorkerOptions {
   readonly onEnd: () => void;
 }
 
-/** Lambda gives a function ten seconds to initialise. */
-const initTimeoutMs = 10_000;
+/**
+ * Lambda gives a function ten seconds of cores of its own to initialise. The cores of this machine are shared: ended
+ * after ten seconds of waiting for them, workers would be started over and over and never get ready.
+ */
+const initTimeoutMs = 60_000;
 
 /** One execution environment: a worker thread that runs one invocation at a time. */
 export class FunctionWorker {
@@ -43,17 +46,22 @@ export class FunctionWorker {
       initialised = resolve;
     });
     const timer = setTimeout(
-      () => initialised(failure('Sandbox.Timedout', 'Init timed out after 10.00 seconds')),
+      () =>
+        initialised(
+          failure('Sandbox.Timedout', `Init timed out after ${(initTimeoutMs / 1000).toFixed(2)} seconds`),
+        ),
       initTimeoutMs,
     );
     this.#thread.on('message', (answer: WorkerAnswer) => {
       if (answer.type === 'ready') initialised();
       else if (answer.type === 'error') {
+        this.#ended ||= answer.fatal === true;
         initialised({ ok: false, error: answer.error });
         this.#finish({ ok: false, error: answer.error });
       } else this.#finish({ ok: true, payload: JSON.parse(answer.payload) });
     });
     this.#thread.on('error', (error: unknown) => {
+      this.#ended = true;
       const name = error instanceof Error ? error.name : 'Error';
       const result = failure(
         name === 'ERR_WORKER_OUT_OF_MEMORY' ? 'Runtime.OutOfMemory' : name,
@@ -74,6 +82,11 @@ export class FunctionWorker {
       onEnd();
     });
     void this.#ready.then(() => clearTimeout(timer));
+  }
+
+  /** Settles when it can work or has failed to start; never rejects. */
+  get started(): Promise<unknown> {
+    return this.#ready;
   }
 
   get ended(): boolean {

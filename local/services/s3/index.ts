@@ -8,9 +8,8 @@ import { s3Service } from './service.ts';
 export function createModule(context: CloudContext): ServiceModule {
   const buckets = new Map<string, Bucket>();
   const provider: ResourceProvider = {
-    types: ['AWS::S3::Bucket', 'AWS::S3::BucketPolicy'],
+    types: ['AWS::S3::Bucket'],
     async provision(resource) {
-      if (resource.type === 'AWS::S3::BucketPolicy') return { ref: String(resource.properties.Bucket) };
       const settings = bucketSettings(resource, context);
       const known = buckets.get(settings.name);
       if (known !== undefined) known.settings = settings;

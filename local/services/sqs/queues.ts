@@ -92,7 +92,14 @@ export class Queues implements QueueAccess {
   }
 
   async release(queueArn: string, receiptHandles: readonly string[], seconds: number): Promise<void> {
-    for (const receiptHandle of receiptHandles) this.byArn(queueArn).changeVisibility(receiptHandle, seconds);
+    for (const receiptHandle of receiptHandles) {
+      try {
+        this.byArn(queueArn).changeVisibility(receiptHandle, seconds);
+      } catch (error) {
+        // Visible again already: its batch took longer than the visibility timeout.
+        if (!(error instanceof AwsError)) throw error;
+      }
+    }
   }
 
   async put(queueArn: string, body: string): Promise<void> {
@@ -116,9 +123,8 @@ export function systemAttributes(message: ReceivedMessage): Record<string, strin
 
 export function queueProvider(queues: Queues): ResourceProvider {
   return {
-    types: ['AWS::SQS::Queue', 'AWS::SQS::QueuePolicy'],
+    types: ['AWS::SQS::Queue'],
     async provision(resource) {
-      if (resource.type === 'AWS::SQS::QueuePolicy') return { ref: physicalName(resource) };
       const { name, arn, url } = queues.open(queueSettings(queues, resource)).settings;
       return { ref: url, attributes: { Arn: arn, QueueName: name, QueueUrl: url } };
     },

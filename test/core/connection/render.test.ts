@@ -16,8 +16,7 @@ const connection: Connection = {
 const files = credentialFilesIn('/etc/acme');
 
 const golden: Record<(typeof connectionFormats)[number], string> = {
-  env: `export ETCDCTL_API=3
-export ETCDCTL_ENDPOINTS=https://10.0.0.7:2379,https://10.0.1.7:2379
+  env: `export ETCDCTL_ENDPOINTS=https://10.0.0.7:2379,https://10.0.1.7:2379
 export ETCDCTL_CACERT=/etc/acme/ca.pem
 export ETCDCTL_CERT=/etc/acme/client.pem
 export ETCDCTL_KEY=/etc/acme/client-key.pem

@@ -46,13 +46,20 @@ export interface Etcdctl {
   dispose(): void;
 }
 
+const resolved = new Map<string, ReturnType<typeof resolveEtcd>>();
+const binariesOf = (version: string) => {
+  const found = resolved.get(version) ?? resolveEtcd(version, { machine: systemMachine(process.env) });
+  resolved.set(version, found);
+  return found;
+};
+
 /** etcdctl of the tenant's version with a certificate from the credentials route. */
 export async function etcdctl(cloud: TestCloud, tenantId: string): Promise<Etcdctl> {
   const [{ endpoints, version }, credentials] = await Promise.all([
     cloud.tenant(tenantId),
     issueCredentials(cloud, tenantId),
   ]);
-  const binaries = await resolveEtcd(version, { machine: systemMachine(process.env) });
+  const binaries = await binariesOf(version);
   const folder = mkdtempSync(join(tmpdir(), 'nanny-etcdctl-'));
   const files = { ca: join(folder, 'ca.pem'), cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
   writeFileSync(files.ca, credentials.caBundle);
@@ -62,8 +69,8 @@ export async function etcdctl(cloud: TestCloud, tenantId: string): Promise<Etcdc
     files,
     async run(...args) {
       const { code, stdout, stderr } = await world.capture(binaries.etcdctl, args, {
-        ETCDCTL_API: '3',
-        ETCDCTL_ENDPOINTS: endpoints.join(','),
+        // etcdctl refuses a flag that is also in its environment.
+        ...(!args.some((arg) => arg.startsWith('--endpoints')) && { ETCDCTL_ENDPOINTS: endpoints.join(',') }),
         ETCDCTL_CACERT: files.ca,
         ETCDCTL_CERT: files.cert,
         ETCDCTL_KEY: files.key,

@@ -34,8 +34,8 @@ export interface TestCloud {
   tenant(tenantId: string): Promise<TenantDocument>;
   /** Waits until the operation has ended. @throws Error with its message when it failed */
   ended(operation: Operation, deadlineMs?: number): Promise<Operation>;
-  /** Stops the cloud, starts it again on the same state. */
-  restart(): Promise<void>;
+  /** Stops the cloud, starts it again on the same state; with other options, if any are given. */
+  restart(changed?: Partial<LocalCloudOptions>): Promise<void>;
   /** Stops it and deletes its state. */
   dispose(): Promise<void>;
 }
@@ -43,7 +43,8 @@ export interface TestCloud {
 export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promise<TestCloud> {
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'nanny-e2e-'));
   const port = options.port ?? (await freePort());
-  const start = () => startLocalCloud({ repoDir, environment: process.env, ...options, stateDir, port });
+  const start = (changed: Partial<LocalCloudOptions> = {}) =>
+    startLocalCloud({ repoDir, environment: process.env, ...options, ...changed, stateDir, port });
   let cloud = await start();
   const api = createApi(world, await resolveTarget(world, { url: cloud.url, state: stateDir }));
 
@@ -82,9 +83,9 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
       await ended(operation, deadlineMs);
       return tenant(tenantId);
     },
-    async restart() {
+    async restart(changed) {
       await cloud.stop();
-      cloud = await start();
+      cloud = await start(changed);
     },
     async dispose() {
       await cloud.stop();

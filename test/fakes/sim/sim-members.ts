@@ -23,6 +23,7 @@ interface SimMember {
   state: EtcdState;
   /** How far it has applied the log. */
   applied: number;
+  lastExit?: NannyStatus['etcd']['lastExit'];
   boot?: { mode: string; incarnation: number; version: string; token: string };
 }
 
@@ -163,6 +164,13 @@ export class SimMembers implements NannyClient {
     const member = this.members.get(memberName);
     if (member === undefined) throw new Error(`no member ${memberName}`);
     member.state = state;
+  }
+
+  /** Its etcd is killed; what follows is up to setState. */
+  fall(memberName: string): void {
+    const at = this.#clock.now().toISOString();
+    const lastExit = { at, code: null, signal: 'SIGKILL', reason: 'etcd was ended by SIGKILL' };
+    Object.assign(this.members.get(memberName)!, { lastExit });
   }
 
   async report(memberName: string): Promise<unknown> {
@@ -309,7 +317,11 @@ export class SimMembers implements NannyClient {
       tenantId: task.tenantId,
       memberName: task.memberName,
       incarnation: boot?.incarnation ?? 0,
-      etcd: { state, restarts: 0 },
+      etcd: {
+        state,
+        restarts: member.lastExit ? 1 : 0,
+        ...(member.lastExit && { lastExit: member.lastExit }),
+      },
       alarms: [],
       ...(answers && {
         self: {

@@ -248,6 +248,15 @@ export class World {
   }
 }
 
+/** Runs until nothing is left to do for the tenant, and nothing is wrong with it. */
+export function untilHealthy(world: World, tenantId: string, seconds = 900): Promise<boolean> {
+  return world.until(async () => {
+    const tenant = await world.store.get(tenantId);
+    const working = tenant === undefined || tenant.operation !== undefined || tenant.lease !== undefined;
+    return !working && (await problemsOf(world, tenantId)).length === 0;
+  }, seconds);
+}
+
 /** Everything that has to be true of a tenant that was created, besides what the record itself says. */
 export async function problemsOf(world: World, tenantId: string): Promise<string[]> {
   const tenant = await world.store.get(tenantId);

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { request, tampered } from '../../fakes/certificate-requests.ts';
 import { createWorld, signed, type World } from './world.ts';
 
 /** What callers get wrong: each with its status and the message that helps. The world is never changed by any of it. */
@@ -23,6 +24,14 @@ interface Case {
   readonly problems?: Record<string, RegExp>;
   readonly detail?: RegExp;
 }
+
+const weakRequest = await request({
+  name: 'RSASSA-PKCS1-v1_5',
+  modulusLength: 1024,
+  publicExponent: new Uint8Array([1, 0, 1]),
+  hash: 'SHA-256',
+});
+const changedRequest = tampered(await request({ name: 'ECDSA', namedCurve: 'P-256' }));
 
 const spec = (value: unknown) => ({ spec: value });
 const name = /2 to 39 characters: a lower-case letter, then/;
@@ -316,6 +325,39 @@ const cases: Case[] = [
     body: { user: 'alice', csr: 'hello' },
     status: 400,
     problems: { csr: /PKCS#10/ },
+  },
+  {
+    what: 'a CSR with an RSA key of 1024 bits',
+    method: 'POST',
+    path: '/v1/tenants/acme/credentials',
+    body: { user: 'alice', csr: weakRequest },
+    status: 400,
+    problems: { csr: /1024 bits: use EC P-256, EC P-384 or RSA of 2048/ },
+  },
+  {
+    what: 'a CSR that was changed after it was signed',
+    method: 'POST',
+    path: '/v1/tenants/acme/credentials',
+    body: { user: 'alice', csr: changedRequest },
+    status: 400,
+    problems: { csr: /signature does not match its key/ },
+  },
+  {
+    what: 'credentials of a tenant that is not there',
+    method: 'POST',
+    path: '/v1/tenants/nobody/credentials',
+    body: { user: 'alice' },
+    status: 404,
+    code: 'not-found',
+    detail: /no tenant "nobody"/,
+  },
+  {
+    what: 'the deletion of an unknown tenant',
+    method: 'DELETE',
+    path: '/v1/tenants/nobody',
+    status: 404,
+    code: 'not-found',
+    detail: /no tenant "nobody"/,
   },
   {
     what: 'credentials without a user',

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { CrashPoint } from '../../fakes/sim/crash.ts';
-import { problemsOf, World, type WorldOptions } from '../../fakes/sim/world.ts';
+import { problemsOf, untilHealthy, World, type WorldOptions } from '../../fakes/sim/world.ts';
 
 type Watched = NonNullable<WorldOptions['crash']>['function'];
 
 async function createWith(options: WorldOptions, settleSeconds = 150): Promise<World> {
   const world = new World(options);
   await world.createTenant('acme');
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await untilHealthy(world, 'acme');
   // Late messages and further sweeps must not disturb what has been reached.
   await world.settle(settleSeconds);
   return world;
@@ -39,5 +39,5 @@ describe.each(['create', 'join', 'sweep'] as const)('a crash of the %s function'
       if (problems.length > 0) failures.push(`${name}: ${problems.join('; ')}`);
     }
     expect(failures).toEqual([]);
-  });
+  }, 120_000);
 });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { noCapacity } from '../../fakes/sim/sim-ecs.ts';
-import { problemsOf, World, type WorldOptions } from '../../fakes/sim/world.ts';
+import { problemsOf, untilHealthy, World, type WorldOptions } from '../../fakes/sim/world.ts';
 
 const healthy = (world: World, tenantId: string) => async () =>
   (await problemsOf(world, tenantId)).length === 0;
 
 async function created(world: World, seconds = 600): Promise<string[]> {
-  await world.until(healthy(world, 'acme'), seconds);
+  await untilHealthy(world, 'acme', seconds);
   await world.settle(150);
   return problemsOf(world, 'acme');
 }
@@ -76,6 +76,20 @@ describe('create', () => {
     expect(await created(world)).toEqual([]);
     expect((await results).filter((result) => result === 'busy')).toHaveLength(2);
     expect(world.ecs.tasks.size).toBe(3);
+  });
+
+  test('holds on to its lease through a launch that takes half a minute', async () => {
+    const world = new World({ messages: { copies: 2 } });
+    const launch = world.ecs.launch.bind(world.ecs);
+    let slow = 0;
+    world.ecs.launch = async (request) => {
+      slow++;
+      await world.clock.sleep(30_000);
+      return launch(request);
+    };
+    await world.createTenant('acme');
+    expect(await created(world)).toEqual([]);
+    expect(slow).toBe(3);
   });
 
   test('keeps twenty tenants that come at once apart', async () => {

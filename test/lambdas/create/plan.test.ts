@@ -55,7 +55,7 @@ const say = (decision: Decision): string =>
   decision.kind === 'step' ? decision.step.kind : decision.kind === 'wait' ? decision.name : decision.kind;
 
 const requested = all((index): Member => ({ state: 'requested', ...born(index) }));
-const backoff = { failures: 1, until: ago(-5), reason: 'r' };
+const backoff = { duty: 'create' as const, failures: 1, until: ago(-5), reason: 'r' };
 const left: Member = { state: 'leaving', ...born(0), taskArn: 'task/0', leavingSince: ago(5), reason: 'r' };
 
 const table: [string, TenantRecord, Observation, string][] = [

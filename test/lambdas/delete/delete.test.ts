@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { problemsOf, World, type WorldOptions } from '../../fakes/sim/world.ts';
+import { TransientError } from '../../../lambdas/core/errors.ts';
+import { untilHealthy, World, type WorldOptions } from '../../fakes/sim/world.ts';
 
 const gone = (world: World) => async () => (await world.store.get('acme')) === undefined;
 
@@ -20,7 +21,7 @@ async function remains(world: World): Promise<string[]> {
 async function createdWorld(options: WorldOptions): Promise<World> {
   const world = new World(options);
   await world.createTenant('acme');
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await untilHealthy(world, 'acme');
   return world;
 }
 
@@ -40,6 +41,32 @@ describe('delete', () => {
     ]);
     const { items } = await world.store.listEvents('acme', { limit: 50 });
     expect(items[0]?.message).toBe('The tenant is deleted.');
+  });
+
+  test('waits for a name service that takes its time, and tells each step once', async () => {
+    const world = await createdWorld({ ecs: { stopMs: 12_000 } });
+    const deregister = world.names.deregister.bind(world.names);
+    world.names.deregister = async (...args) => world.clock.at(7_000, () => void deregister(...args));
+    const operationId = await world.deleteTenant('acme');
+    expect(await world.until(gone(world), 120)).toBe(true);
+    const steps = (await world.store.getOperation('acme', operationId))!.steps.map((step) => step.name);
+    expect(steps).toEqual(['deregister-names', 'stop-tasks', 'wait-for-stop', 'delete-name']);
+  });
+
+  test('backs off while the name cannot be removed, and goes on by itself', async () => {
+    const world = await createdWorld({});
+    const remove = world.names.deleteService.bind(world.names);
+    let calls = 0;
+    world.names.deleteService = async (serviceId) => {
+      if (++calls <= 4) throw new TransientError('still in use');
+      return remove(serviceId);
+    };
+    await world.deleteTenant('acme');
+    await world.settle(3);
+    expect(calls).toBeLessThan(4);
+    expect(await world.until(gone(world), 120)).toBe(true);
+    await world.settle(150);
+    expect(await remains(world)).toEqual([]);
   });
 
   test('stops tasks that no record owns', async () => {
@@ -76,7 +103,7 @@ describe('delete', () => {
       }
     }
     expect(failures).toEqual([]);
-  });
+  }, 120_000);
 
   test('in the middle of a create, at any of its calls, leaves nothing behind', async () => {
     const probe = await createdWorld({ crash: { function: 'create', point: { call: -1, when: 'before' } } });
@@ -92,7 +119,7 @@ describe('delete', () => {
       if (left.length > 0) failures.push(`at call ${call} (${port}.${method}): ${left.join('; ')}`);
     }
     expect(failures).toEqual([]);
-  });
+  }, 120_000);
 
   test('after a create that died at any of its calls leaves no task and no record', async () => {
     const probe = await createdWorld({ crash: { function: 'create', point: { call: -1, when: 'before' } } });
@@ -110,5 +137,5 @@ describe('delete', () => {
       if (!(await gone(world)()) || tasks > 0) failures.push(`call ${call}: ${tasks} tasks`);
     }
     expect(failures).toEqual([]);
-  });
+  }, 120_000);
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Member } from '../../../lambdas/core/model/member.ts';
 import type { SimTask } from '../../fakes/sim/sim-ecs.ts';
-import { problemsOf, World } from '../../fakes/sim/world.ts';
+import { untilHealthy, World } from '../../fakes/sim/world.ts';
 
 const csrs = { peer: 'csr', server: 'csr', admin: 'csr', client: 'csr' };
 const sessionOf = (task: SimTask): string => task.taskArn.split('/').at(-1)!;
@@ -56,7 +56,7 @@ describe('join', () => {
   test('never answers new after the cluster has formed (S3), also to a member that has not started yet', async () => {
     const healthy = new World();
     await healthy.createTenant('acme');
-    await healthy.until(async () => (await problemsOf(healthy, 'acme')).length === 0);
+    await untilHealthy(healthy, 'acme');
     world = healthy;
     for (const task of healthy.ecs.alive('acme')) {
       for (const hasData of [true, false]) {
@@ -71,6 +71,18 @@ describe('join', () => {
   test('resumes a disk that holds data while the cluster boots', async () => {
     await Promise.all([join(tasks[0]!), join(tasks[1]!), join(tasks[2]!), world.settle(1)]);
     expect((await join(tasks[0]!, { body: { hasData: true } })).body).toMatchObject({ mode: 'resume' });
+  });
+
+  test('tells on the timeline that a nanny was started again on its data', async () => {
+    await Promise.all([join(tasks[0]!), join(tasks[1]!), join(tasks[2]!), world.settle(1)]);
+    const told = async () =>
+      (await world.store.listEvents('acme', { limit: 100 })).items.filter(({ message }) =>
+        message.includes('was started again'),
+      );
+    await join(tasks[0]!);
+    expect(await told()).toEqual([]);
+    await join(tasks[0]!, { body: { hasData: true } });
+    expect(await told()).toMatchObject([{ kind: 'seen', member: tasks[0]!.memberName }]);
   });
 
   test('asks to wait while the launch is not recorded yet', async () => {

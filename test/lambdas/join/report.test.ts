@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { problemsOf, World } from '../../fakes/sim/world.ts';
+import { untilHealthy, World } from '../../fakes/sim/world.ts';
 
 const csrs = { peer: 'csr', server: 'csr', admin: 'csr', client: 'csr' };
 let world: World;
@@ -7,7 +7,7 @@ let world: World;
 beforeEach(async () => {
   world = new World();
   await world.createTenant('acme');
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await untilHealthy(world, 'acme');
   await world.settle(90);
 });
 
@@ -39,6 +39,62 @@ describe('report', () => {
     await world.members.report(first().memberName);
     await world.settle(1);
     expect((await record()).status.phase).toBe('available');
+  });
+
+  test('of an etcd that fell and is back already is told on the timeline, once', async () => {
+    const { memberName } = first();
+    const told = async () =>
+      (await world.store.listEvents('acme', { limit: 100 })).items.filter(
+        ({ member, message }) => member === memberName && message.includes('SIGKILL'),
+      );
+    world.members.fall(memberName);
+    await world.members.report(memberName);
+    await world.members.report(memberName);
+    await world.settle(1);
+    await world.look('acme', 'sweep');
+    await world.members.report(memberName);
+    expect((await told()).map(({ kind, message }) => ({ kind, message }))).toEqual([
+      {
+        kind: 'seen',
+        message: `${memberName}: etcd was ended by SIGKILL; its nanny starts it again on the same disk.`,
+      },
+    ]);
+    await world.settle(1);
+    world.members.fall(memberName);
+    await world.members.report(memberName);
+    expect(await told()).toHaveLength(2);
+    expect((await record()).status.phase).toBe('available');
+  });
+
+  test('names an earlier fall as the cause of what follows from it only', async () => {
+    const { memberName } = first();
+    const problem = async (state: 'backing-off' | 'not-ready') => {
+      world.members.setState(memberName, state);
+      await world.members.report(memberName);
+      return (await seen())?.problem;
+    };
+    world.members.fall(memberName);
+    expect(await problem('backing-off')).toBe('etcd is backing-off: etcd was ended by SIGKILL');
+    const { recordVersion } = await record();
+    await world.look('acme', 'sweep');
+    await world.members.report(memberName);
+    expect((await seen())?.problem).toBe('etcd is backing-off: etcd was ended by SIGKILL');
+    expect((await record()).recordVersion).toBe(recordVersion + 1);
+    expect(await problem('not-ready')).toBe('etcd is not-ready');
+  });
+
+  test('of falls while etcd is sick anyway tells no more than its condition does', async () => {
+    const { memberName } = first();
+    world.members.fall(memberName);
+    world.members.setState(memberName, 'backing-off');
+    for (let fall = 0; fall < 5; fall += 1) {
+      await world.members.report(memberName);
+      await world.settle(1);
+      world.members.fall(memberName);
+    }
+    const { items } = await world.store.listEvents('acme', { limit: 100 });
+    expect(items.filter(({ message }) => message.includes('its nanny starts it again'))).toHaveLength(1);
+    expect(items.some(({ message }) => message.startsWith('AllMembersHealthy is False'))).toBe(true);
   });
 
   test('about a member that its peers cannot reach is looked at though the reporter is well', async () => {

@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { sweepDue } from '../../../lambdas/sweep/sweep.ts';
 import { FakeDispatcher } from '../../fakes/fake-dispatcher.ts';
-import { problemsOf, simCell, World } from '../../fakes/sim/world.ts';
+import { problemsOf, simCell, untilHealthy, World } from '../../fakes/sim/world.ts';
 
 let world: World;
 
 beforeEach(async () => {
   world = new World();
   await world.createTenant('acme');
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
+  await untilHealthy(world, 'acme');
   await world.settle(90);
 });
 
@@ -114,7 +114,7 @@ describe('sweep', () => {
   test('brings a create that everybody forgot back to life', async () => {
     const lonely = new World({ messages: { lost: (n) => n <= 6 } });
     await lonely.createTenant('acme');
-    await lonely.until(async () => (await problemsOf(lonely, 'acme')).length === 0, 900);
+    await untilHealthy(lonely, 'acme', 900);
     expect(await problemsOf(lonely, 'acme')).toEqual([]);
   });
 });

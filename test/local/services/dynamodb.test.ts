@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -127,6 +128,46 @@ describe('a process killed with SIGKILL', () => {
       await dynalite.close();
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+describe('indexes that a killed process left behind', () => {
+  it('are made to agree with the items again, at the next start', async () => {
+    let cloud = await startCloud(createModule);
+    const put = (client: DynamoDBClient, TableName: string, id: string) =>
+      client.send(
+        new PutItemCommand({
+          TableName,
+          Item: { ...item(`T#${id}`), namesPK: { S: 'TENANTS' }, tenantId: { S: id } },
+        }),
+      );
+    const type = 'AWS::DynamoDB::GlobalTable';
+    const { ref: TableName } = await cloud.provision(type, 'Tenants', tenantTable);
+    for (const id of ['lost', 'whole', 'ghost']) await put(new DynamoDBClient(cloud.client), TableName, id);
+    await cloud.stop({ keepState: true });
+
+    // What a kill between the two writes leaves: an entry without item, an item without entry, and no clean end.
+    const { Level } = createRequire(createRequire(import.meta.url).resolve('dynalite'))('level');
+    const level = new Level(path.join(cloud.stateDir, 'dynamodb'), { valueEncoding: 'json' });
+    for await (const [key, value] of level.iterator()) {
+      const text = JSON.stringify(value);
+      if (key.startsWith('index-') && text.includes('lost')) await level.del(key);
+      if (key.startsWith('item-') && text.includes('ghost')) await level.del(key);
+    }
+    await level.close();
+    writeFileSync(path.join(cloud.stateDir, 'dynamodb.running'), '');
+
+    cloud = await startCloud(createModule, { stateDir: cloud.stateDir });
+    await cloud.provision(type, 'Tenants', tenantTable);
+    const query = new QueryCommand({
+      TableName,
+      IndexName: 'names',
+      KeyConditionExpression: 'namesPK = :n',
+      ExpressionAttributeValues: { ':n': { S: 'TENANTS' } },
+    });
+    const { Items } = await new DynamoDBClient(cloud.client).send(query);
+    expect(Items?.map(({ tenantId }) => tenantId?.S)).toEqual(['lost', 'whole']);
+    await cloud.stop();
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -53,6 +53,21 @@ test('a member that is not wanted ends with code 0', async () => {
   const nanny = new NannyProcess(bundle, environment());
   expect(await nanny.exited).toEqual({ code: 0, signal: null });
   expect(said(nanny)).toContain('Leaving: the tenant is being deleted');
+});
+
+test('a disk with data but damaged certificates asks for new ones', async () => {
+  const root = join(dir, 'data/maaaaaaa1');
+  mkdirSync(join(root, 'etcd/member/wal'), { recursive: true });
+  writeFileSync(join(root, 'etcd/member/wal/0-0.wal'), '');
+  mkdirSync(join(root, 'pki-bad'));
+  rmSync(join(root, 'pki'), { force: true });
+  symlinkSync('pki-bad', join(root, 'pki'));
+  controlPlane.answerJoin = async ({ hasData }) => ({ answer: 'leave', reason: `hasData ${hasData}` });
+  const nanny = new NannyProcess(bundle, environment());
+  expect(await nanny.exited).toEqual({ code: 0, signal: null });
+  expect(said(nanny)).toContain('certificates on the disk cannot be used');
+  expect(said(nanny)).toContain('Leaving: hasData true');
+  rmSync(root, { recursive: true });
 });
 
 test('SIGTERM while it waits for its turn ends with code 0 at once', async () => {

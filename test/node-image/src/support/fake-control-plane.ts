@@ -10,7 +10,8 @@ import {
   renewRequestSchema,
   reportRequestSchema,
 } from '../../../../lambdas/core/wire/join.ts';
-import { createPki } from '../../../../lambdas/pki/x509-pki.ts';
+import { backdateMs } from '../../../../lambdas/pki/certificates.ts';
+import { createPki, memberLeafSeconds } from '../../../../lambdas/pki/x509-pki.ts';
 
 export interface Heard {
   readonly route: string;
@@ -29,8 +30,6 @@ export interface FakeControlPlaneOptions {
   /** Where the nannies find S3. */
   readonly s3Url?: string;
 }
-
-const day = 86_400_000;
 
 /**
  * Plays the join function, the task metadata endpoint and the credentials endpoint for the nannies of one tenant.
@@ -155,15 +154,15 @@ export class FakeControlPlane {
   }
 
   #pki(now = Date.now()) {
-    return createPki({
-      clock: { now: () => new Date(now), sleep: async () => undefined },
-      randomBytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)),
-    } as Parameters<typeof createPki>[0]);
+    return createPki({ clock: { now: () => new Date(now) } });
   }
 
   async #issue(request: Pick<JoinRequest, 'memberName' | 'csrs'>) {
-    // Member leaves live 30 days and are due after 20: issued with a clock this far back they are due soon.
-    const now = this.renewalDueInMs === undefined ? Date.now() : Date.now() - 20 * day + this.renewalDueInMs;
+    // Member leaves are due at two thirds of their life, which begins `backdateMs` before their issue: issued with a
+    // clock this far back they are due soon.
+    const dueAfterMs = (memberLeafSeconds * 1000 * 2) / 3 - backdateMs / 3;
+    const back = this.renewalDueInMs === undefined ? 0 : dueAfterMs - this.renewalDueInMs;
+    const now = Date.now() - back;
     const identity = {
       tenantId: this.tenantId,
       memberName: request.memberName,

@@ -1,0 +1,157 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Operation, TimelineEvent } from '../../lambdas/core/model/operation.ts';
+import type { StackTemplate } from '../../local/cloudformation/assembly.ts';
+import { testCloud } from './support/cloud.ts';
+import { until } from './support/until.ts';
+
+/**
+ * The create function without one of its rights, right by right: the call that needs it is refused, people are told
+ * which, and once the right is back the cluster comes to be. Started once with the whole templates, so that the
+ * statements can be read from what was synthesized.
+ */
+const cloud = await testCloud();
+const whole = join(cloud.stateDir, 'cdk.out');
+afterAll(() => cloud.dispose());
+
+interface Statement {
+  readonly Sid?: string;
+  readonly Action: string | readonly string[];
+}
+
+/** Rights that AWS itself uses in the name of the role: nothing in the function's own calls misses them here. */
+const usedByAws: Readonly<Record<string, string>> = {
+  FindZone: 'Cloud Map looks for the hosted zone by itself',
+  NetworkInterfaces: 'Lambda puts the function into its VPC',
+  WriteLogs: "Lambda writes the function's output",
+};
+
+const statements = statementsOf(whole);
+const named = statements.filter(({ Sid }) => Sid !== undefined && !(Sid in usedByAws));
+
+/** Without these two nothing can be written into the operation; the function's own log has it. */
+const onlyInLog = ['ReadItems', 'WriteItems'];
+
+/** Rights that are needed only when something goes wrong: what does, and how many members that takes. */
+const provoke: Readonly<Record<string, { members: number; kind: 'refuse' | 'start'; zones: string[] }>> = {
+  // Without a fault one look may be enough for a small cluster.
+  SendLooks: { members: 1, kind: 'refuse', zones: ['a', 'b', 'c'] },
+  ListTasks: { members: 1, kind: 'start', zones: ['a', 'b', 'c'] },
+  // The tasks in the other two zones have to go.
+  StopTasks: { members: 3, kind: 'start', zones: ['a'] },
+};
+
+test('every statement has a name and is tried, or is one that AWS itself uses', () => {
+  const sids = statements.map(({ Sid }) => Sid);
+  expect(new Set(sids).size).toBe(sids.length);
+  for (const sid of [...Object.keys(usedByAws), ...Object.keys(provoke), ...onlyInLog])
+    expect(sids).toContain(sid);
+  expect(named.length + Object.keys(usedByAws).length).toBe(sids.filter(Boolean).length);
+  expect(named.length).toBeGreaterThanOrEqual(15);
+});
+
+describe.each(named.map((statement) => ({ sid: statement.Sid!, actions: [statement.Action].flat() })))(
+  'without $sid',
+  ({ sid, actions }) => {
+    const tenantId = `no-${sid.toLowerCase()}`;
+
+    test('the call is denied, and it is told what and on what', async () => {
+      await cloud.restart({ edit: without(sid) });
+      // Looks that failed come back in a second instead of a minute.
+      cloud.cloud.faults.messages = { ...cloud.cloud.faults.messages, retryAfterSeconds: 1 };
+      failLaunches(sid);
+      const { operation } = await cloud.api.call<{ operation: Operation }>({
+        method: 'PUT',
+        path: `/v1/tenants/${tenantId}`,
+        body: { spec: { members: provoke[sid]?.members ?? 1 } },
+      });
+      const denied = await until(`the denial of ${actions.join(' or ')} to be told`, async () =>
+        denialIn(onlyInLog.includes(sid) ? functionLog() : await storyOf(operation), actions),
+      );
+      // Two calls know no resource: their cluster or namespace is a condition.
+      expect(denied.resource).toMatch(
+        ['ListTasks', 'CreateNames'].includes(sid) ? /^\*$/ : /^arn:aws:[a-z0-9-]+:/,
+      );
+      expect(usedByCreate(denied)).toBe(false);
+      expect((await operationOf(operation)).state).not.toBe('succeeded');
+
+      await cloud.restart();
+      cloud.cloud.faults.messages = { ...cloud.cloud.faults.messages, retryAfterSeconds: 1 };
+      await cloud.ended(operation, 180_000);
+      // Members told to leave may be gone before anybody has to stop them.
+      if (sid !== 'StopTasks') expect(usedByCreate(denied)).toBe(true);
+      const tenant = await cloud.tenant(tenantId);
+      expect(tenant.phase).toBe('available');
+      expect(tenant.members.every((member) => member.healthy)).toBe(true);
+      await cloud.api.call({ method: 'DELETE', path: `/v1/tenants/${tenantId}` });
+    });
+  },
+);
+
+const operationOf = ({ tenantId, operationId }: Operation): Promise<Operation> =>
+  cloud.api.call<Operation>({ method: 'GET', path: `/v1/tenants/${tenantId}/operations/${operationId}` });
+
+/** What `nanny operations` and `nanny timeline` show; both must tell it. */
+async function storyOf(operation: Operation): Promise<string> {
+  const events = await cloud.api.all<TimelineEvent>(`/v1/tenants/${operation.tenantId}/timeline`);
+  const { message, steps } = await operationOf(operation);
+  const told = JSON.stringify({ message, steps });
+  const timeline = JSON.stringify(events);
+  return /not authorized/.test(told) && /not authorized/.test(timeline) ? told : '';
+}
+
+function functionLog(): string {
+  const folder = join(cloud.stateDir, 'logs');
+  const files = readdirSync(folder).filter((file) => /create/i.test(file));
+  return files.map((file) => readFileSync(join(folder, file), 'utf8')).join('');
+}
+
+interface Denied {
+  readonly action: string;
+  readonly resource: string;
+}
+
+function denialIn(text: string, actions: readonly string[]): Denied | undefined {
+  const found = [...text.matchAll(/not authorized to perform: (\S+) on resource: (\S+) because/g)].map(
+    ([, action, resource]) => ({ action: action!, resource: resource! }),
+  );
+  return found.find(({ action }) => actions.includes(action));
+}
+
+const usedByCreate = ({ action, resource }: Denied): boolean =>
+  cloud.cloud.iam
+    .usage()
+    .some((use) => /create/i.test(use.principal) && use.action === action && use.resource === resource);
+
+/** Ends with this start of the cloud. */
+function failLaunches(sid: string): void {
+  const { kind, zones } = provoke[sid] ?? { kind: 'start', zones: [] };
+  for (const zone of zones)
+    cloud.cloud.chaos.failLaunchesInZone(`${cloud.cloud.region}${zone}`, kind, 'no room in this zone');
+}
+
+/** The policy of the create function's role in these templates. */
+// biome-ignore lint/suspicious/noExplicitAny: CloudFormation as it is
+function policyOf(template: any): { Statement: Statement[] } | undefined {
+  const resources: { Type: string; Properties: { Roles?: { Ref?: string }[]; PolicyDocument: never } }[] =
+    Object.values(template.Resources ?? {});
+  return resources.find(
+    ({ Type, Properties }) =>
+      Type === 'AWS::IAM::Policy' && /CreateRole/.test(Properties.Roles?.[0]?.Ref ?? ''),
+  )?.Properties.PolicyDocument;
+}
+
+function statementsOf(folder: string): Statement[] {
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.template.json'))
+    .flatMap((file) => policyOf(JSON.parse(readFileSync(join(folder, file), 'utf8')))?.Statement ?? []);
+}
+
+/** The create function has one statement less. */
+const without =
+  (sid: string) =>
+  ({ template }: StackTemplate): void => {
+    const policy = policyOf(template);
+    if (policy !== undefined) policy.Statement = policy.Statement.filter(({ Sid }) => Sid !== sid);
+  };
