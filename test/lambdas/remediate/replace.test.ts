@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { problemsOf, World, type WorldOptions } from '../../fakes/sim/world.ts';
 
-async function started(options: WorldOptions = {}, spec: Parameters<World['createTenant']>[1] = {}): Promise<World> {
+async function started(
+  options: WorldOptions = {},
+  spec: Parameters<World['createTenant']>[1] = {},
+): Promise<World> {
   const world = new World(options);
   await world.createTenant('acme', spec);
   await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
@@ -20,7 +23,11 @@ test('a task that stopped is replaced in the same zone within seconds', async ()
   const from = world.clock.now().getTime();
   await world.settle(1);
   await world.until(healed(world), 120);
-  console.log((world.clock.now().getTime() - from) / 1000, await problemsOf(world, 'acme'), await told(world));
+  console.log(
+    (world.clock.now().getTime() - from) / 1000,
+    await problemsOf(world, 'acme'),
+    await told(world),
+  );
   expect(await problemsOf(world, 'acme')).toEqual([]);
   const tenant = (await world.store.get('acme'))!;
   expect(Object.keys(tenant.members)).not.toContain(lost.memberName);
