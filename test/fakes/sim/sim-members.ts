@@ -58,7 +58,7 @@ export class SimMembers implements NannyClient {
   readonly #snapshots = new Map<string, { polls: number; index: number }>();
   /** Data that each token was restored from: `<key> <initial cluster>`. */
   readonly restored = new Map<string, Set<string>>();
-  /** After each change of a membership. */
+  /** After each change of a membership or of leadership asked for. */
   onChange: (change: string, cluster: SimCluster) => void = () => undefined;
 
   readonly #fences = new Map<string, number>();
@@ -110,6 +110,7 @@ export class SimMembers implements NannyClient {
   async moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void> {
     const { member, cluster } = this.#serving(target, fence);
     cluster.moveLeader(this.#listedOf(member)!.etcdId, toEtcdId);
+    this.onChange(`lead ${toEtcdId}`, cluster);
   }
 
   async downgrade(
