@@ -2,6 +2,7 @@ import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
 import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
 import { buildNanny, type CdkContext, synthesize } from './build.ts';
+import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { readAssembly } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
@@ -54,6 +55,8 @@ export interface LocalCloud {
   readonly iam: Iam;
   /** Ways to hurt tasks. */
   readonly chaos: Modules['chaos'];
+  /** The same as `nanny chaos` has them. */
+  readonly hurt: Chaos;
   emit(event: BusEvent): void;
   /** Suspends tasks, ends functions, closes the endpoint. State stays. */
   stop(): Promise<void>;
@@ -226,6 +229,13 @@ function finish(parts: Started): LocalCloud {
   const { options, url, port, key, modules, endpoint, faults, iam } = parts;
   const apiUrl = modules.httpApiUrl() ?? url;
   const file: CloudFile = { url, apiUrl, port, region, accountId, ...key };
+  const hurt = createChaos({
+    ecs: modules.chaos,
+    faults,
+    emit: parts.emit,
+    account: { accountId, region },
+    zones: () => zonesOf(parts.registry),
+  });
   const startedAt = new Date().toISOString();
   writeCloudFile(options.stateDir, {
     ...file,
@@ -235,7 +245,10 @@ function finish(parts: Started): LocalCloud {
   });
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
-    stopping ??= shutDown(parts)
+    stopping ??= hurt
+      .heal()
+      .then(() => shutDown(parts))
+      .finally(() => hurt.close())
       .then(() => writeCloudFile(options.stateDir, file))
       .finally(parts.unlock);
     return stopping;
@@ -254,6 +267,7 @@ function finish(parts: Started): LocalCloud {
     createAdmin({
       port,
       faults,
+      chaos: hurt,
       usage: () => iam.usage(),
       emit: parts.emit,
       status: () => ({
@@ -278,6 +292,7 @@ function finish(parts: Started): LocalCloud {
     faults,
     iam,
     chaos: modules.chaos,
+    hurt,
     emit: parts.emit,
     stop: stopAndSettle,
     stopped,
@@ -298,3 +313,9 @@ async function shutDown({ modules, endpoint, log }: Started): Promise<void> {
   if (errors.length > 0)
     throw new AggregateError(errors, 'The local cloud did not stop cleanly: see logs/cloud.log.');
 }
+
+const zonesOf = (registry: ResourceRegistry): string[] => [
+  ...new Set(
+    registry.resourcesOfType('AWS::EC2::Subnet').map(({ attributes }) => attributes?.AvailabilityZone ?? ''),
+  ),
+];
