@@ -5,7 +5,9 @@ import { membersIn } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import {
   clearLeaving,
+  converge,
   gather,
+
   type QuorumView,
   quorumView,
   replaceDead,
@@ -19,6 +21,7 @@ import { unownedMs } from '../core/remediation/detect.ts';
 import { planRecovery } from '../core/remediation/recovery.ts';
 import { isShort, makeRoom, spaceOf } from '../core/remediation/space.ts';
 import { giveUpStuck, misplaced, newcomerZone, uneven } from '../core/remediation/zones.ts';
+import type { Leavers } from '../core/primitives/choose.ts';
 import { isDead, sicknessOf } from '../core/sickness.ts';
 import { type Decision, type Observation, step } from '../core/step.ts';
 
@@ -36,8 +39,9 @@ export function planRemediate(
   tenant: TenantRecord,
   observation: Observation,
   now: Date,
-  zones: readonly string[],
+  context: Leavers,
 ): Decision {
+  const { zones } = context;
   const { remediation, paused } = tenant;
   if (remediation === undefined) return { kind: 'done' };
   const ids = clusterIdsSeen(tenant, observation);
@@ -62,6 +66,7 @@ export function planRemediate(
     planRecovery(tenant, observation, now, view) ??
     healMembers(tenant, observation, now, view, zones) ??
     healData(tenant, observation, view) ??
+    finishSurge(tenant, observation, now, view, context) ??
     makeRoom(tenant, observation, now, view) ??
     replaceAsked(tenant, observation, now, view) ??
     stopUnowned(tenant, now) ??
@@ -145,6 +150,18 @@ function healData(tenant: TenantRecord, observation: Observation, view: QuorumVi
   }
   if (missing.length > 0) return waitSoon('compare-hashes', `no hash from ${missing.join(', ')} yet`, 5);
   return step({ kind: 'disarm' });
+}
+
+/** The newcomer of a surge of ours votes: the other one leaves. While an operation is under way it is the operation's. */
+function finishSurge(
+  tenant: TenantRecord,
+  observation: Observation,
+  now: Date,
+  view: QuorumView,
+  context: Leavers,
+): Decision | undefined {
+  if (view.voters.length <= tenant.spec.members || tenant.operation !== undefined) return undefined;
+  return converge(tenant, observation, now, context);
 }
 
 /** A gray member, or one whose task AWS is going to retire: leadership away at once, then another one by surge. */

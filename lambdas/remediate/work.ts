@@ -18,7 +18,7 @@ export function remediateWork(deps: RemediateWorkDeps): Work {
   return {
     duty: 'remediate',
     awakeMs: operationAwakeMs,
-    plan: (tenant, observation, now) => planRemediate(tenant, observation, now, zones),
+    plan: (tenant, observation, now) => planRemediate(tenant, observation, now, { zones, taskDefinitions: deps.cell.taskDefinitions }),
     observer: () => withHashes(deps.nannies, remediateObserver(deps)),
     performers: {
       ...bootstrapPerformers(deps),
