@@ -108,13 +108,13 @@ function healMembers(
   const [first] = [...dead].sort((a, b) => Number(b.sickness.certain) - Number(a.sickness.certain));
   const stuck = giveUpStuck(tenant, now);
   if (stuck) return stuck;
-  const healing = replaceDead(
-    tenant,
-    observation,
-    now,
-    first && { name: first.member.name, reason: first.sickness.problem },
-    newcomerZone(tenant, now, zones),
-  );
+  // One voter too many and nobody sick: a surge of ours or an operation's, which drains whom it takes out. Registering
+  // every name here would undo that.
+  const surging = view.voters.length > tenant.spec.members && sick.length === 0;
+  const dying = first && { name: first.member.name, reason: first.sickness.problem };
+  const healing = surging
+    ? undefined
+    : replaceDead(tenant, observation, now, dying, newcomerZone(tenant, now, zones));
   if (healing) return healing;
   const [waiting] = sick;
   if (waiting) {
