@@ -31,6 +31,7 @@ while (done < histories && performance.now() - started < limitMs && failed.lengt
   const seed = first + done;
   const result = await runHistory(drawScript(seed));
   done += 1;
+  if (done % 100 === 0) console.error(`${done} histories, ${failed.length} failed`);
   looks += result.looks;
   writes += result.writes;
   recoveries += Math.max(0, result.incarnations - 1);

@@ -46,15 +46,17 @@ export class Disk {
   behind = false;
   corrupt = false;
   dbSize = 20_480;
+  readonly #initially: boolean;
 
   constructor(etcdId: string, peerUrl: string, config: Config) {
     this.etcdId = etcdId;
     this.peerUrl = peerUrl;
     this.config = config;
+    this.#initially = config.has(etcdId);
   }
 
   get isLearner(): boolean {
-    return this.config.get(this.etcdId)?.isLearner ?? false;
+    return this.config.get(this.etcdId)?.isLearner ?? !this.#initially;
   }
 
   get lastTerm(): number {
@@ -175,6 +177,8 @@ export class Raft {
   linearizable(disk: Disk): boolean {
     return (
       disk.up &&
+      // One that was just added knows nothing until the log has told it that it belongs here.
+      disk.config.has(disk.etcdId) &&
       this.leader !== undefined &&
       this.leader.config.has(disk.etcdId) &&
       this.#linked(this.leader, disk)
@@ -288,6 +292,9 @@ export class Raft {
   }
 
   #change(change: Change): void {
+    const { log, commit } = this.leader!;
+    // raft takes no second change while one is not applied.
+    if (log.slice(commit).some((entry) => entry.change)) throw new TransientError('request timed out (timeout)');
     if (!this.#propose({ term: this.#term, change })) throw new TransientError('request timed out (timeout)');
   }
 
