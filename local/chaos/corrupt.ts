@@ -6,6 +6,9 @@ import { AwsError } from '../aws/service.ts';
 const headerBytes = 16;
 const elementBytes = 16;
 const leafFlag = 0x02;
+/** Of an element: its value is a bucket, root page 8 and sequence 8 bytes; root 0: its page comes right behind. */
+const bucketFlag = 0x01;
+const bucketBytes = 16;
 /** etcd's revision keys: 8 bytes main, `_`, 8 bytes sub; tombstones have one more. */
 const revisionKeyBytes = 17;
 
@@ -44,22 +47,34 @@ export function corruptDb(folder: string, pageBytes = 4096): number {
   });
 }
 
-/** Where the value of the page's last key ends, when it is a page of keys and values and the value has some length. */
-function valueEnd(page: Buffer): number | undefined {
-  const count = page.readUInt16LE(10);
-  if (page.readUInt16LE(8) !== leafFlag || count === 0 || count > page.length / elementBytes)
-    return undefined;
-  const element = headerBytes + (count - 1) * elementBytes;
-  if (element + elementBytes > page.length) return undefined;
-  const [pos, ksize, vsize] = [4, 8, 12].map((offset) => page.readUInt32LE(element + offset)) as [
-    number,
-    number,
-    number,
-  ];
-  const key = element + pos;
-  const end = key + ksize + vsize - 1;
-  const isRevision = ksize === revisionKeyBytes && page[key + 8] === 0x5f;
-  return isRevision && vsize > 20 && end < page.length ? end : undefined;
+/** Shortest record of a key with a value of one byte. */
+const shortestRecord = 12;
+
+/** Where the value of the last key in a page ends; a bucket with little in it lies inside the page of its parent. */
+function valueEnd(page: Buffer, from = 0): number | undefined {
+  const count = page.length < from + headerBytes ? 0 : page.readUInt16LE(from + 10);
+  if (count === 0 || page.readUInt16LE(from + 8) !== leafFlag) return undefined;
+  for (let index = count - 1; index >= 0; index -= 1) {
+    const element = from + headerBytes + index * elementBytes;
+    if (element + elementBytes > page.length) return undefined;
+    const [flags, pos, ksize, vsize] = [0, 4, 8, 12].map((offset) => page.readUInt32LE(element + offset)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const key = element + pos;
+    const value = key + ksize;
+    const end = value + vsize - 1;
+    if (end >= page.length) return undefined;
+    const isBucket = (flags & bucketFlag) !== 0;
+    if (!isBucket && ksize === revisionKeyBytes && page[key + 8] === 0x5f && vsize >= shortestRecord)
+      return end;
+    const inside =
+      isBucket && page.readBigUInt64LE(value) === 0n ? valueEnd(page, value + bucketBytes) : undefined;
+    if (inside !== undefined) return inside;
+  }
+  return undefined;
 }
 
 /**

@@ -223,6 +223,19 @@ describe('on disks', () => {
     expect(different).toEqual([8192 + 32 + revision.length + value.length - 1]);
   });
 
+  test('a bucket with little in it lies inside the page of its parent', () => {
+    const value = Buffer.from('0a05hello..............the value');
+    const inner = leaf(revision, value).subarray(0, 32 + revision.length + value.length);
+    const root = leaf(Buffer.from('key'), Buffer.concat([Buffer.alloc(16), inner]));
+    root.writeUInt32LE(0x01, 16);
+    const file = write('snap/db', Buffer.concat([Buffer.alloc(8192), root]));
+    const before = readFileSync(file);
+    expect(corruptDb(folder)).toBe(1);
+    const after = readFileSync(file);
+    const different = [...after.keys()].filter((at) => after[at] !== before[at]);
+    expect(different).toEqual([8192 + 32 + 3 + 16 + inner.length - 1]);
+  });
+
   test('a database without values is refused', () => {
     write('snap/db', Buffer.alloc(16_384));
     expect(() => corruptDb(folder)).toThrow(/write one first/);
