@@ -24,6 +24,8 @@ import type { Weather } from './weather.ts';
 const visibilityMs = 70_000;
 const maxReceives = 5;
 const timeoutMs = 60_000;
+/** Messages of one tenant that go round at once before none is doubled any more. */
+const mostDoubled = 12;
 
 export interface ControlPlaneOptions {
   readonly clock: VirtualClock;
@@ -64,7 +66,8 @@ export class ControlPlane {
       let [copies, lateMs] = [1, 20];
       for (const { fault, random: its } of weather.on('messages')) {
         if (its.chance(fault.lost)) copies = 0;
-        else if (its.chance(fault.doubled)) copies += 1;
+        // A look that finds the tenant busy is sent again: doubled each time, it would be an avalanche that SQS never is.
+        else if (this.pending < mostDoubled && its.chance(fault.doubled)) copies += 1;
         if (its.chance(0.5)) lateMs += its.int(0, fault.lateMs);
       }
       for (let copy = 0; copy < copies; copy++) {

@@ -196,7 +196,7 @@ export async function runHistory(script: Script): Promise<Result> {
 
   /** As the API does it: one operation at a time, on a cluster that has formed. */
   async function grant(wish: Timed<Wish>): Promise<void> {
-    if (!record || record.incarnation.state !== 'formed' || record.status.phase === 'deleting') return;
+    if (record?.incarnation.state !== 'formed' || record.status.phase === 'deleting') return;
     const at = clock.now().toISOString();
     const operationId = control.ids.ulid();
     const begin = async (kind: OperationKind, next: Partial<TenantRecord>): Promise<void> => {

@@ -179,8 +179,7 @@ export class Raft {
       disk.up &&
       // One that was just added knows nothing until the log has told it that it belongs here.
       disk.config.has(disk.etcdId) &&
-      this.leader !== undefined &&
-      this.leader.config.has(disk.etcdId) &&
+      this.leader?.config.has(disk.etcdId) &&
       this.#linked(this.leader, disk)
     );
   }
@@ -294,7 +293,8 @@ export class Raft {
   #change(change: Change): void {
     const { log, commit } = this.leader!;
     // raft takes no second change while one is not applied.
-    if (log.slice(commit).some((entry) => entry.change)) throw new TransientError('request timed out (timeout)');
+    if (log.slice(commit).some((entry) => entry.change))
+      throw new TransientError('request timed out (timeout)');
     if (!this.#propose({ term: this.#term, change })) throw new TransientError('request timed out (timeout)');
   }
 

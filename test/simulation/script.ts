@@ -54,10 +54,15 @@ export const zones = ['us-east-1a', 'us-east-1b', 'us-east-1c'] as const;
 export function drawScript(seed: number): Script {
   const random = randomOf(seed, 'script');
   const quietS = random.pick([240, 480, 900]);
-  const many = random.pick([0, 1, 2, 2, 3, 4, 6, 9]);
+  const many = random.pick([0, 1, 2, 3, 4, 5, 7, 10]);
   const members = random.pick([1, 3, 3, 3, 3, 5] as const);
   const version = random.pick(['3.6.16', '3.6.16', '3.5.33']);
-  const begin = (): number => (random.chance(0.2) ? random.int(0, 40) : random.int(40, quietS - 60));
+  // Troubles seldom come alone: in every other history they come close together.
+  const [centre, near] = [random.int(40, quietS - 90), random.chance(0.5)];
+  const begin = (): number => {
+    if (near) return centre + random.int(0, 30);
+    return random.chance(0.2) ? random.int(0, 40) : random.int(40, quietS - 60);
+  };
   const faults = Array.from({ length: many }, (_, id) => {
     const atS = begin();
     const longest = Math.max(5, Math.min(300, quietS - atS));

@@ -25,7 +25,10 @@ describe('the whole control plane in a world that goes wrong', () => {
     ]);
   });
 
-  test.each(regressions.map(({ story, script }) => [story, script] as const))('%s', async (_story, script) => {
-    expect(await told(await runHistory(script))).toBe('');
-  });
+  test.each(regressions.map(({ story, script }) => [story, script] as const))(
+    '%s',
+    async (_story, script) => {
+      expect(await told(await runHistory(script))).toBe('');
+    },
+  );
 });

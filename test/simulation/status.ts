@@ -14,7 +14,7 @@ const entries = 1_000;
 /** What a member's nanny says of it. */
 export function statusOf(node: Node, now: Date, world: StatusWorld): NannyStatus {
   const { task, boot, raft, disk } = node;
-  const answers = raft !== undefined && disk !== undefined && disk.up && disk.opened;
+  const answers = raft && disk?.up && disk.opened;
   const state = node.lies === 'not-ready' && node.state === 'ready' ? 'not-ready' : node.state;
   return {
     at: now.toISOString(),
