@@ -37,7 +37,7 @@ export interface LocalCloudOptions {
   readonly etcdDir?: string;
   /** Runs these templates instead of the app of `repoDir`: a directory such as cdk.out. */
   readonly assemblyDir?: string;
-  /** PATH and the like for the tools that fetch etcd; the entry point's process.env. */
+  /** PATH and the like for the tools that fetch etcd; the environment of the entry point. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A line of what is being done, for people. */
   readonly onProgress?: (line: string) => void;
