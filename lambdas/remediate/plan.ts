@@ -3,11 +3,11 @@ import { dueShard } from '../core/due-shard.ts';
 import { judgeHashes } from '../core/hashes.ts';
 import { membersIn } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
+import type { Leavers } from '../core/primitives/choose.ts';
 import {
   clearLeaving,
   converge,
   gather,
-
   type QuorumView,
   quorumView,
   replaceDead,
@@ -21,7 +21,6 @@ import { unownedMs } from '../core/remediation/detect.ts';
 import { planRecovery } from '../core/remediation/recovery.ts';
 import { isShort, makeRoom, spaceOf } from '../core/remediation/space.ts';
 import { giveUpStuck, misplaced, newcomerZone, uneven } from '../core/remediation/zones.ts';
-import type { Leavers } from '../core/primitives/choose.ts';
 import { isDead, sicknessOf } from '../core/sickness.ts';
 import { type Decision, type Observation, step } from '../core/step.ts';
 
@@ -69,7 +68,7 @@ export function planRemediate(
     finishSurge(tenant, observation, now, view, context) ??
     makeRoom(tenant, observation, now, view) ??
     replaceAsked(tenant, observation, now, view) ??
-    stopUnowned(tenant, now) ??
+    stopUnowned(tenant, observation, now) ??
     rebalance(tenant, observation, now, view, zones) ??
     end(tenant, observation, view)
   );
@@ -184,16 +183,18 @@ function replaceAsked(
   return undefined;
 }
 
-function stopUnowned(tenant: TenantRecord, now: Date): Decision | undefined {
-  const old = Object.entries(tenant.unowned ?? {}).filter(
-    ([, since]) => now.getTime() - Date.parse(since) >= unownedMs,
-  );
-  if (old.length === 0) return undefined;
-  return step({
-    kind: 'stop-tasks',
-    taskArns: old.map(([taskArn]) => taskArn).sort(),
-    reason: 'no member owns this task',
-  });
+function stopUnowned(tenant: TenantRecord, observation: Observation, now: Date): Decision | undefined {
+  const alive = Object.entries(tenant.unowned ?? {})
+    .filter(([, since]) => now.getTime() - Date.parse(since) >= unownedMs)
+    .flatMap(([taskArn]) => observation.tasks[taskArn] ?? [])
+    .filter((task) => task.lastStatus !== 'STOPPED');
+  const running = alive.filter((task) => task.desiredStatus !== 'STOPPED').map((task) => task.taskArn);
+  if (running.length > 0) {
+    return step({ kind: 'stop-tasks', taskArns: running.sort(), reason: 'no member owns this task' });
+  }
+  return alive.length > 0
+    ? waitSoon('wait-for-stop', 'tasks that no member owns are stopping', 5)
+    : undefined;
 }
 
 /** A zone that was out is back: whoever doubles up elsewhere is replaced there by surge, if a task can run there. */
