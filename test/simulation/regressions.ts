@@ -59,4 +59,14 @@ export const regressions: readonly Regression[] = [
     story: 'a zone died while five members were being resized: many leave at once, and all goes on',
     script: only(26, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
   },
+  {
+    story:
+      'NOSPACE on two voters on their way from 3 to 1: none of two may be away, so the scaling goes on first',
+    script: only(237, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
+  },
+  {
+    story:
+      'a voter dies while a surge newcomer is on its way in another zone: doubled up for a moment, even in the end',
+    script: only(341, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
+  },
 ];
