@@ -175,13 +175,10 @@ export class Raft {
 
   /** It can read with a quorum behind it. */
   linearizable(disk: Disk): boolean {
-    return (
-      disk.up &&
-      // One that was just added knows nothing until the log has told it that it belongs here.
-      disk.config.has(disk.etcdId) &&
-      this.leader?.config.has(disk.etcdId) &&
-      this.#linked(this.leader, disk)
-    );
+    const { leader } = this;
+    // One that was just added knows nothing until the log has told it that it belongs here.
+    if (leader === undefined || !disk.up || !disk.config.has(disk.etcdId)) return false;
+    return leader.config.has(disk.etcdId) && this.#linked(leader, disk);
   }
 
   /** All that this member has applied. */
