@@ -80,6 +80,9 @@ export function makeRoom(
   const defragmentation = defragment(tenant, observation, view);
   if (defragmentation) return defragmentation;
   if (space.nospace && space.share <= roomyShare) return step({ kind: 'disarm' });
+  // A larger quota that has not reached every member yet has to do so before a still larger one is thought of.
+  const { quotaMiB } = tenant.spec;
+  if (view.voters.some(({ made }) => made !== undefined && made.quotaMiB < quotaMiB)) return undefined;
   return isShort(space) ? enlarge(tenant, space) : undefined;
 }
 
