@@ -73,4 +73,8 @@ export const regressions: readonly Regression[] = [
     story: 'a quota that was raised is not raised again before every member has it, and doubled-up zones are mended first',
     script: only(914, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
   },
+  {
+    story: 'etcd that is started again under a CORRUPT alarm never gets ready, but it serves: it counts',
+    script: only(959, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
+  },
 ];
