@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
 import { defineAccess } from './commands/access.ts';
 import { defineChanges } from './commands/changes.ts';
+import { defineChaos } from './commands/chaos.ts';
 import type { Define } from './commands/index.ts';
 import { defineLocal } from './commands/local.ts';
 import { defineOperations } from './commands/operate.ts';
@@ -52,7 +53,12 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .command('local')
     .description('the local cloud: what cdk deploy ships, on this machine');
   defineLocal(define(local));
-  for (const command of [program, local, ...program.commands, ...local.commands]) tame(command, world);
+  const chaos = program
+    .command('chaos')
+    .description('hurt the local cloud on purpose (never a real deployment)');
+  defineChaos(define(chaos));
+  for (const command of [program, local, chaos, ...program.commands, ...local.commands, ...chaos.commands])
+    tame(command, world);
 
   try {
     if (argv.length === 0) {

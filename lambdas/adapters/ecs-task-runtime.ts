@@ -17,6 +17,7 @@ import { callAws, clientDefaults, errorName } from './aws-errors.ts';
 export const dataVolumeName = 'etcd-data';
 
 const memberTag = 'etcd-nanny:member';
+const tenantTag = 'etcd-nanny:tenant';
 const describeBatch = 100;
 const passing = /capacity is unavailable|limit on the number of|rate limit|try again/i;
 
@@ -195,5 +196,6 @@ function taskView(task: Task): TaskView {
     stopCode: task.stopCode,
     stoppedReason: task.stoppedReason,
     memberName: task.tags?.find(({ key }) => key === memberTag)?.value,
+    tenantId: task.tags?.find(({ key }) => key === tenantTag)?.value,
   };
 }

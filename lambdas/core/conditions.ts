@@ -28,10 +28,13 @@ export function assessHealth(
   now: Date,
   zones: readonly string[],
 ): Health {
-  const members = wantedMembers(tenant);
+  const all = wantedMembers(tenant);
+  // Who is on the way in counts for nothing yet: it does not vote, and an operation or a repair waits for it.
+  const formed = tenant.incarnation.state === 'formed';
+  const members = formed ? all.filter((member) => member.state === 'voting') : all;
   const at = now.toISOString();
   const seen = Object.fromEntries(
-    members.map((member) => [member.name, seenOf(member, observation, now)] as const),
+    all.map((member) => [member.name, seenOf(member, observation, now)] as const),
   );
   const healthy = members.filter((member) => seen[member.name]?.healthy);
   const sick = members.filter((member) => seen[member.name]?.healthy === false);

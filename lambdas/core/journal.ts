@@ -26,6 +26,8 @@ export interface Journal {
   failed(name: string, reason: string, startedAt: Date): void;
   refused(name: string, rule: string, reason: string): void;
   event(kind: EventKind, message: string, more?: Partial<Pick<TimelineEvent, 'rule' | 'member'>>): void;
+  /** What the operation is called has changed: a repair turned out to be a recovery. */
+  retitle(kind: Operation['kind']): void;
   /** Ends the operation; harmless to repeat. */
   close(state: 'succeeded' | 'failed', message: string): Promise<void>;
   flush(): Promise<void>;
@@ -99,6 +101,9 @@ export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Prom
       const entry = { name, detail: reason, startedAt: now(), endedAt: now() };
       update(`${rule}: ${reason}`, [...ended(steps(), now()), { ...entry, outcome: 'refused' }]);
       event('refused', `${name}: ${reason}`, { rule });
+    },
+    retitle(kind) {
+      if (operation !== undefined) operation = { ...operation, kind };
     },
     async close(state, message) {
       await pending;

@@ -12,6 +12,8 @@ const messageSchema = z.union([
   z
     .object({ 'detail-type': z.literal('ECS Task State Change'), detail: z.looseObject({}) })
     .transform(({ detail }) => tenantOfTask(detail)),
+  // Notices of AWS name tasks, not tenants: the sweep reads them itself.
+  z.object({ 'detail-type': z.literal('AWS Health Event') }).transform(() => undefined),
 ]);
 
 const startedByPrefix = 'etcd-nanny/';

@@ -139,6 +139,8 @@ export interface TaskView {
   readonly stoppedReason?: string;
   /** Tag `etcd-nanny:member`. */
   readonly memberName?: string;
+  /** Tag `etcd-nanny:tenant`. */
+  readonly tenantId?: string;
 }
 
 export interface TaskRuntime {

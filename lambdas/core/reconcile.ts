@@ -184,6 +184,7 @@ async function rest(
       return 'done';
     case 'blocked':
       journal.waiting('blocked', decision.reason);
+      deps.log.error(decision.reason, { page: true, tenantId: held.tenant().tenantId });
       await requeue(deps, work, held, decision.recheckSeconds);
       return 'blocked';
     case 'wait':

@@ -7,6 +7,7 @@ import {
   spreadWithNewcomer,
   spreadWithoutMember,
 } from './safety-members.ts';
+import { bestSource, isFencing, ownKeysOnly, recoverSafely } from './safety-recovery.ts';
 import { spreadProblem } from './spread.ts';
 import type { Observation, Step } from './step.ts';
 
@@ -47,6 +48,8 @@ const keepVoters: Rule = (context) => {
   const { step, tenant } = context;
   if (beingDeleted(tenant)) return undefined;
   if (step.kind !== 'stop-tasks') return keepQuorum(context);
+  // A recovery stops everybody on purpose: S5 says when.
+  if (isFencing(tenant)) return undefined;
   const voters = membersIn(tenant, 'learner', 'voting').filter((member) =>
     step.taskArns.includes(member.taskArn),
   );
@@ -124,5 +127,8 @@ const rules: Partial<Record<RuleNumber, Rule>> = {
   S2: oneChangeAtATime,
   S3: bootOnce,
   S4: spread,
+  S5: recoverSafely,
+  S6: bestSource,
+  S7: ownKeysOnly,
   S9: oneCluster,
 };

@@ -53,6 +53,7 @@ export async function takeStep(
     if (outcome.mutate !== undefined && outcome.notYet === undefined) {
       await held.save(outcome.mutate, { anyDuty: outcome.recordsWhatExists ?? false });
     }
+    if (wanted.kind === 'begin-remediation' && tenant.remediation !== undefined) journal.retitle(wanted.what);
     if (outcome.notYet !== undefined) {
       journal.waiting(wanted.kind, outcome.notYet);
     } else if (wanted.kind === 'end-remediation') {

@@ -113,6 +113,8 @@ function differs(before: TenantRecord, after: TenantRecord, name: string): boole
 /** Worth a look even if the record stays as it is. */
 function matters(tenant: TenantRecord, status: NannyStatus): boolean {
   if (status.etcd.state === 'data-lost' || status.etcd.state === 'removed') return true;
+  // Told on change only: NOSPACE and CORRUPT do not wait for the next sweep.
+  if (status.alarms.length > 0) return true;
   const unreachable = (status.view?.members ?? []).filter((other) => !other.reachable);
   return unreachable.some((other) =>
     Object.values(tenant.members).some(

@@ -5,7 +5,7 @@ import { membersIn, withMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import type { Outcome, PerformContext, Performers } from '../core/perform.ts';
-import type { Cell, Ids, NannyClient, NannyTarget, TenantStore } from '../core/ports.ts';
+import type { Cell, Ids, Log, NannyClient, NannyTarget, TenantStore } from '../core/ports.ts';
 import { quorumView } from '../core/primitives/index.ts';
 import { withSickness } from '../core/sickness.ts';
 
@@ -13,6 +13,7 @@ export interface RemediateDeps {
   readonly cell: Cell;
   readonly store: Pick<TenantStore, 'noteSick'>;
   readonly ids: Pick<Ids, 'clusterToken'>;
+  readonly log: Pick<Log, 'error'>;
   readonly nannies: Pick<NannyClient, 'compact' | 'defragment' | 'disarm' | 'snapshot'>;
 }
 
@@ -201,11 +202,12 @@ export function remediatePerformers(deps: RemediateDeps): Performers {
 
     async 'end-remediation'({ message, tried }, { tenant: known, observation, now }) {
       const health = assessHealth(known, observation, now, zones);
+      if (tried === 'space') deps.log.error(message, { page: true, tenantId: known.tenantId });
       if (health.phase === 'available') await deps.store.noteSick(known.cell, known.tenantId, undefined);
       return {
         message,
         mutate: (tenant) => {
-          const { remediation, ...rest } = tenant;
+          const { remediation, unowned: _unowned, ...rest } = tenant;
           if (remediation?.operationId !== known.remediation?.operationId) return undefined;
           const members = membersIn(tenant, 'voting').map((member): Member => {
             const seen = health.members[member.name];

@@ -3,8 +3,10 @@ import { dueShard } from '../core/due-shard.ts';
 import { judgeHashes } from '../core/hashes.ts';
 import { membersIn } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
+import type { Leavers } from '../core/primitives/choose.ts';
 import {
   clearLeaving,
+  converge,
   gather,
   type QuorumView,
   quorumView,
@@ -36,8 +38,9 @@ export function planRemediate(
   tenant: TenantRecord,
   observation: Observation,
   now: Date,
-  zones: readonly string[],
+  context: Leavers,
 ): Decision {
+  const { zones } = context;
   const { remediation, paused } = tenant;
   if (remediation === undefined) return { kind: 'done' };
   const ids = clusterIdsSeen(tenant, observation);
@@ -62,9 +65,10 @@ export function planRemediate(
     planRecovery(tenant, observation, now, view) ??
     healMembers(tenant, observation, now, view, zones) ??
     healData(tenant, observation, view) ??
+    finishSurge(tenant, observation, now, view, context) ??
     makeRoom(tenant, observation, now, view) ??
     replaceAsked(tenant, observation, now, view) ??
-    stopUnowned(tenant, now) ??
+    stopUnowned(tenant, observation, now) ??
     rebalance(tenant, observation, now, view, zones) ??
     end(tenant, observation, view)
   );
@@ -103,13 +107,13 @@ function healMembers(
   const [first] = [...dead].sort((a, b) => Number(b.sickness.certain) - Number(a.sickness.certain));
   const stuck = giveUpStuck(tenant, now);
   if (stuck) return stuck;
-  const healing = replaceDead(
-    tenant,
-    observation,
-    now,
-    first && { name: first.member.name, reason: first.sickness.problem },
-    newcomerZone(tenant, now, zones),
-  );
+  // One voter too many and nobody sick: a surge of ours or an operation's, which drains whom it takes out. Registering
+  // every name here would undo that.
+  const surging = view.voters.length > tenant.spec.members && sick.length === 0;
+  const dying = first && { name: first.member.name, reason: first.sickness.problem };
+  const healing = surging
+    ? undefined
+    : replaceDead(tenant, observation, now, dying, newcomerZone(tenant, now, zones));
   if (healing) return healing;
   const [waiting] = sick;
   if (waiting) {
@@ -147,6 +151,18 @@ function healData(tenant: TenantRecord, observation: Observation, view: QuorumVi
   return step({ kind: 'disarm' });
 }
 
+/** The newcomer of a surge of ours votes: the other one leaves. While an operation is under way it is the operation's. */
+function finishSurge(
+  tenant: TenantRecord,
+  observation: Observation,
+  now: Date,
+  view: QuorumView,
+  context: Leavers,
+): Decision | undefined {
+  if (view.voters.length <= tenant.spec.members || tenant.operation !== undefined) return undefined;
+  return converge(tenant, observation, now, context);
+}
+
 /** A gray member, or one whose task AWS is going to retire: leadership away at once, then another one by surge. */
 function replaceAsked(
   tenant: TenantRecord,
@@ -167,16 +183,18 @@ function replaceAsked(
   return undefined;
 }
 
-function stopUnowned(tenant: TenantRecord, now: Date): Decision | undefined {
-  const old = Object.entries(tenant.unowned ?? {}).filter(
-    ([, since]) => now.getTime() - Date.parse(since) >= unownedMs,
-  );
-  if (old.length === 0) return undefined;
-  return step({
-    kind: 'stop-tasks',
-    taskArns: old.map(([taskArn]) => taskArn).sort(),
-    reason: 'no member owns this task',
-  });
+function stopUnowned(tenant: TenantRecord, observation: Observation, now: Date): Decision | undefined {
+  const alive = Object.entries(tenant.unowned ?? {})
+    .filter(([, since]) => now.getTime() - Date.parse(since) >= unownedMs)
+    .flatMap(([taskArn]) => observation.tasks[taskArn] ?? [])
+    .filter((task) => task.lastStatus !== 'STOPPED');
+  const running = alive.filter((task) => task.desiredStatus !== 'STOPPED').map((task) => task.taskArn);
+  if (running.length > 0) {
+    return step({ kind: 'stop-tasks', taskArns: running.sort(), reason: 'no member owns this task' });
+  }
+  return alive.length > 0
+    ? waitSoon('wait-for-stop', 'tasks that no member owns are stopping', 5)
+    : undefined;
 }
 
 /** A zone that was out is back: whoever doubles up elsewhere is replaced there by surge, if a task can run there. */

@@ -18,7 +18,8 @@ export function remediateWork(deps: RemediateWorkDeps): Work {
   return {
     duty: 'remediate',
     awakeMs: operationAwakeMs,
-    plan: (tenant, observation, now) => planRemediate(tenant, observation, now, zones),
+    plan: (tenant, observation, now) =>
+      planRemediate(tenant, observation, now, { zones, taskDefinitions: deps.cell.taskDefinitions }),
     observer: () => withHashes(deps.nannies, remediateObserver(deps)),
     performers: {
       ...bootstrapPerformers(deps),
@@ -34,7 +35,9 @@ function remediateObserver({ cell, clock, runtime, nannies, names }: RemediateWo
     {
       // A fence has to know of every task, also of those that no record names.
       listTasks: (tenant) =>
-        tenant.remediation?.recovery?.source !== undefined || membersIn(tenant, 'leaving').length > 0,
+        tenant.remediation?.recovery?.source !== undefined ||
+        tenant.unowned !== undefined ||
+        membersIn(tenant, 'leaving').length > 0,
       askNannies: (tenant) => tenant.incarnation.state !== 'gathering',
     },
   );

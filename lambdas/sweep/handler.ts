@@ -8,6 +8,7 @@ import { SqsDispatcher } from '../adapters/sqs-dispatcher.ts';
 import { systemClock as clock } from '../adapters/system-clock.ts';
 import { serveLooks } from '../core/looks.ts';
 import { envSchema } from './env.ts';
+import { noteRetirements, retirementsIn } from './retirement.ts';
 import { sweepDue, sweepTenant } from './sweep.ts';
 
 const env = envSchema.parse(process.env);
@@ -21,5 +22,6 @@ const deps = { cell, store, runtime, nannies, dispatcher, clock, ids, log };
 /** The schedule comes straight from EventBridge, looks and task events through the queue. */
 export const handler = async (event: { Records?: unknown }) => {
   if (event.Records === undefined) return { due: await sweepDue(deps) };
+  await noteRetirements(deps, retirementsIn(event));
   return serveLooks(event, log, (tenantId) => sweepTenant(deps, tenantId));
 };

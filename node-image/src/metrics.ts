@@ -3,14 +3,16 @@ import * as https from 'node:https';
 const timeoutMs = 2_000;
 /** Looks closer together than this give the same answer: two callers must not halve each other's interval. */
 const shortestMs = 900;
-/** The two histograms are in the first third of etcd's 160 kB (sorted by name). */
-const keptBytes = 256 * 1024;
+/** A cluster that is hardly written to has whole seconds without a sample: the last one stands for this long. */
+const heldMs = 15_000;
 
 const names = {
   fsyncP99Ms: 'etcd_disk_wal_fsync_duration_seconds',
   commitP99Ms: 'etcd_disk_backend_commit_duration_seconds',
 } as const;
 type Name = keyof typeof names;
+/** What follows the last of the two. */
+const endMark = `${names.fsyncP99Ms}_count`;
 
 /** Cumulative counts by upper bound in seconds, ascending; the last bound is Infinity. */
 export type Histogram = readonly { readonly le: number; readonly count: number }[];
@@ -23,6 +25,7 @@ export class LatencyProbe {
   readonly #agent: () => https.Agent;
   #last: { looked: Looked; at: number } | undefined;
   #latency: DiskLatency | undefined;
+  readonly #held = new Map<Name, { value: number; at: number }>();
 
   constructor(metricsUrl: string, agent: () => https.Agent) {
     this.#url = new URL('/metrics', metricsUrl);
@@ -40,23 +43,35 @@ export class LatencyProbe {
         commitP99Ms: parse(text, names.commitP99Ms),
       };
       this.#last = { looked, at: nowMs };
-      this.#latency = before && between(before.looked, looked);
+      this.#latency = before && this.#between(before.looked, looked, nowMs);
     } catch {
       this.#last = undefined;
+      this.#held.clear();
       this.#latency = undefined;
     }
     return this.#latency;
+  }
+
+  #between(before: Looked, now: Looked, at: number): DiskLatency {
+    for (const name of Object.keys(names) as Name[]) {
+      const p99 = percentile(before[name], now[name], 0.99);
+      if (p99 !== undefined) this.#held.set(name, { value: Math.round(p99 * 10_000) / 10, at });
+      else if (at - (this.#held.get(name)?.at ?? at) > heldMs) this.#held.delete(name);
+    }
+    return Object.fromEntries([...this.#held].map(([name, { value }]) => [name, value]));
   }
 
   async #fetch(): Promise<string> {
     return await new Promise<string>((resolve, reject) => {
       const request = https.get(this.#url, { agent: this.#agent(), timeout: timeoutMs }, (response) => {
         const chunks: Buffer[] = [];
-        let size = 0;
+        let complete = false;
         response.on('data', (chunk: Buffer) => {
-          // The rest is read, so that the connection can be used again, but not kept.
-          if (size < keptBytes) chunks.push(chunk);
-          size += chunk.length;
+          // etcd sorts by name: of 160 kB the first third is enough. The rest is read, so that the connection can be used
+          // again, but not kept.
+          if (complete) return;
+          chunks.push(chunk);
+          complete = Buffer.concat(chunks.slice(-2)).includes(endMark);
         });
         response.on('error', reject);
         response.on('end', () => {
@@ -68,15 +83,6 @@ export class LatencyProbe {
       request.on('error', reject);
     });
   }
-}
-
-function between(before: Looked, now: Looked): DiskLatency {
-  return Object.fromEntries(
-    (Object.keys(names) as Name[]).flatMap((name) => {
-      const p99 = percentile(before[name], now[name], 0.99);
-      return p99 === undefined ? [] : [[name, Math.round(p99 * 10_000) / 10]];
-    }),
-  );
 }
 
 /** A histogram without labels in Prometheus' text format. */

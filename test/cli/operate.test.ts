@@ -52,12 +52,18 @@ describe('operations', () => {
   test('patch takes the newest of a minor, and of its own minor when none is named', async () => {
     expect((await world.run(['patch', 'acme', '--version', '3.5'])).code).toBe(0);
     expect((await stored()).spec.version).toBe('3.5.35');
-    await write(({ operation: _, ...tenant }) => ({ ...tenant, spec: { ...tenant.spec, version: '3.6.15' } }));
+    await write(({ operation: _, ...tenant }) => ({
+      ...tenant,
+      spec: { ...tenant.spec, version: '3.6.15' },
+    }));
     const { code } = await world.run(['patch', 'acme']);
     expect(code).toBe(0);
     expect((await stored()).spec.version).toBe('3.6.16');
     const unknown = await world.run(['patch', 'acme', '--version', '3.4']);
-    expect([unknown.code, unknown.err]).toEqual([1, expect.stringMatching(/No version of etcd 3\.4 is offered/)]);
+    expect([unknown.code, unknown.err]).toEqual([
+      1,
+      expect.stringMatching(/No version of etcd 3\.4 is offered/),
+    ]);
   });
 
   test('a patch that changes nothing says so', async () => {
@@ -72,14 +78,7 @@ describe('operations', () => {
   });
 
   test('replace names member and reason, and get shows it', async () => {
-    const { json } = await world.run([
-      'replace',
-      'acme',
-      'mbbbbbbbb',
-      '--reason',
-      'slow disk',
-      '--json',
-    ]);
+    const { json } = await world.run(['replace', 'acme', 'mbbbbbbbb', '--reason', 'slow disk', '--json']);
     expect(json.operation).toMatchObject({ kind: 'replace', state: 'pending' });
     expect((await world.run(['get', 'acme'])).out).toMatch(/^Replacing {3}mbbbbbbbb: slow disk$/m);
     expect((await world.run(['replace', 'acme', 'mzzzzzzzz'])).err).toMatch(/has no member "mzzzzzzzz"/);

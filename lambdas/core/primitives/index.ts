@@ -24,7 +24,7 @@
  * them or not; the performer finds out, and clearLeaving takes them from there.
  */
 export { admitNewcomers, whyBehind } from './admit-newcomers.ts';
-export { chooseLeaver, chooseReplaced, chooseSuccessor, zoneForNewcomer } from './choose.ts';
+export { chooseLeaver, chooseReplaced, chooseSuccessor, type Leavers, zoneForNewcomer } from './choose.ts';
 export { clearLeaving } from './clear-leaving.ts';
 export { converge, isConverged, preflight } from './converge.ts';
 export { firstOf, waitLong, waitSoon } from './decide.ts';

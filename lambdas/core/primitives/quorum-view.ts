@@ -49,9 +49,10 @@ export const statusOf = (name: string, tenant: TenantRecord, observation: Observ
     : undefined;
 };
 
-/** Ready, a voter, and it knows a leader. A CORRUPT alarm makes every /readyz fail while the cluster goes on. */
+/** Ready, a voter, and it knows a leader. A CORRUPT alarm makes every /readyz fail while the cluster goes on; an etcd restarted under it stays `starting`. */
 export const isServing = (status: NannyStatus | undefined): boolean =>
-  (status?.etcd.state === 'ready' || (status?.etcd.state === 'not-ready' && hasCorruptAlarm(status))) &&
+  (status?.etcd.state === 'ready' ||
+    ((status?.etcd.state === 'not-ready' || status?.etcd.state === 'starting') && hasCorruptAlarm(status))) &&
   status.self !== undefined &&
   !status.self.isLearner &&
   status.self.leader !== '0';

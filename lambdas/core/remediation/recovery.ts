@@ -2,12 +2,10 @@ import { backoffWait } from '../backoff.ts';
 import { membersOf } from '../members.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type QuorumView, tellOf, waitLong, waitSoon } from '../primitives/index.ts';
+import { confirmMs, snapshotPrefix } from '../safety-recovery.ts';
 import { type QuorumLoss, quorumLoss } from '../sickness.ts';
 import { type Decision, type Observation, step, taskState } from '../step.ts';
-import { lossOf, type Survivor, survivorsOf } from './survivor.ts';
-
-/** When ECS says that a majority has STOPPED, or their data is gone, there is little left to wait for. */
-const certainConfirmMs = 5_000;
+import { isBetterSource, lossOf, type Survivor, survivorsOf } from './survivor.ts';
 
 /**
  * Quorum lost → a new incarnation from the best survivor (S5, S6): confirm, decide and say what may be lost, wait for
@@ -52,9 +50,7 @@ const recoveryOf = ({ remediation, incarnation }: TenantRecord) =>
 function confirm(tenant: TenantRecord, now: Date, loss: QuorumLoss): Decision | undefined {
   const since = tenant.remediation?.quorumLostSince;
   if (since === undefined) return step({ kind: 'note-quorum', lost: true });
-  const wanted = tenant.spec.quorumLossConfirmSeconds * 1000;
-  const confirmMs = loss.certain ? Math.min(certainConfirmMs, wanted) : wanted;
-  const left = Math.ceil((Date.parse(since) + confirmMs - now.getTime()) / 1000);
+  const left = Math.ceil((Date.parse(since) + confirmMs(tenant, loss.certain) - now.getTime()) / 1000);
   if (left <= 0) return undefined;
   const who = namesOf(loss).join(', ');
   return waitSoon(
@@ -72,7 +68,8 @@ function decide(tenant: TenantRecord, observation: Observation, now: Date, loss:
     return { kind: 'blocked', reason, recheckSeconds: 60 };
   }
   const chosen = [best, ...others].find(({ member }) => member.name === decided?.survivor);
-  if (decided === undefined || chosen === undefined) return begin(tenant, best, loss);
+  if (decided === undefined || chosen === undefined || isBetterSource(best, chosen))
+    return begin(tenant, best, loss);
   if ((tenant.spec.recovery === 'approve' || decided.mustBeApproved) && !tenant.remediation?.approved) {
     return waitLong(
       'wait-for-approval',
@@ -86,10 +83,10 @@ function decide(tenant: TenantRecord, observation: Observation, now: Date, loss:
 }
 
 function begin(tenant: TenantRecord, best: Survivor, loss: QuorumLoss): Decision {
-  const { cell, tenantId, incarnation, remediation } = tenant;
+  const { incarnation, remediation } = tenant;
   const lost = namesOf(loss);
   // The revision in the file is only known when it has been written; the operation's id makes the key unique.
-  const key = `${cell}/${tenantId}/${incarnation.number}/full/${remediation!.operationId}-${best.member.name}.snap`;
+  const key = `${snapshotPrefix(tenant)}${remediation!.operationId}-${best.member.name}.snap`;
   const doubt = loss.certain
     ? ''
     : ' ECS says that lost members still run: they may serve clients where nobody sees it, so a person has to agree.';

@@ -70,6 +70,8 @@ export function makeRoom(
   const progress = tenant.remediation?.space;
   const tidying = progress === undefined && mayDefragment(tenant, space, now);
   if (!isShort(space) && !tidying && progress === undefined) return undefined;
+  // Of two voters neither may be away for a moment (S1). Two are only on the way to another number: that goes on first.
+  if (view.voters.length === 2) return undefined;
   const unwell = view.voters.length - view.healthy.length;
   if (unwell > 0) return waitSoon('wait-for-voters', 'room is made when all members are well', 5);
 
@@ -78,6 +80,9 @@ export function makeRoom(
   const defragmentation = defragment(tenant, observation, view);
   if (defragmentation) return defragmentation;
   if (space.nospace && space.share <= roomyShare) return step({ kind: 'disarm' });
+  // A larger quota that has not reached every member yet has to do so before a still larger one is thought of.
+  const { quotaMiB } = tenant.spec;
+  if (view.voters.some(({ made }) => made !== undefined && made.quotaMiB < quotaMiB)) return undefined;
   return isShort(space) ? enlarge(tenant, space) : undefined;
 }
 

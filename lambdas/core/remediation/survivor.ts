@@ -29,6 +29,11 @@ export function survivorsOf(tenant: TenantRecord, observation: Observation): Sur
     );
 }
 
+/** Strictly: of equals none is better. */
+export const isBetterSource = (a: Survivor, b: Survivor): boolean =>
+  a.self.raftTerm > b.self.raftTerm ||
+  (a.self.raftTerm === b.self.raftTerm && a.self.raftIndex > b.self.raftIndex);
+
 /**
  * What may be lost by going on from this survivor, for people, before anything is done. A follower has all that it
  * has acknowledged; writes that only the lost members had are gone.

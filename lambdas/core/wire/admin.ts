@@ -14,14 +14,18 @@ import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from '.
  * POST /v1/defragment          {}               → {}
  * POST /v1/alarms/disarm       {}               → { disarmed: number }
  * POST /v1/hashkv              {revision}       → HashKvAnswer (changes nothing; no fence needed)
- * POST /v1/snapshot            SnapshotRequest  → SnapshotProgress (starts it, or tells how far it is; idempotent by key)
- * POST /v1/downgrade           {action, version} → {}
- * POST /v1/swap                SwapRequest      → {}
+ * POST /v1/snapshot            SnapshotRequest  → SnapshotProgress (starts it, or tells how far it is; idempotent by key:
+ *                                                 `done` stays, `failed` is told once and the next call starts it again;
+ *                                                 503 `snapshot-running`, retryable, while one with another key runs)
+ * POST /v1/downgrade           {action, version} → {} (also when it is enabled for this version, or cancelled, already)
+ * POST /v1/swap                SwapRequest      → {} once the new process has been started (at once if it runs already);
+ *                                                 409 `no-such-version` if the image lacks it, `etcd-ended`
  *
  * Every POST carries the header `x-fencing-token`: a lower token than the highest seen is refused (409 `fenced`).
  * Only the control plane's client certificate may POST (OU=control-plane); GET is open to nannies of the same tenant too.
  * Errors: { error: { code, message, retryable } }; codes of etcd's own refusals are kept: `unhealthy-cluster`,
- * `learner-not-ready`, `too-many-learners`, `member-not-found`, `not-leader`, `timeout`, `fenced`, `invalid-request`, `etcd-down`.
+ * `learner-not-ready`, `too-many-learners`, `member-not-found`, `not-leader`, `timeout`, `fenced`, `invalid-request`, `etcd-down`,
+ * `compacted`, `future-revision`, `invalid-downgrade`, `downgrade-running`, `snapshot-running`.
  */
 
 /** Maintenance.Status of one member. Revisions and indexes are safe as numbers up to 2^53. */
@@ -111,7 +115,10 @@ export const nannyStatusSchema = z.strictObject({
     .optional(),
   certificates: z.strictObject({ notAfter: isoTimeSchema }).optional(),
   disk: z.strictObject({ totalBytes: z.number(), freeBytes: z.number() }).optional(),
-  /** From etcd's own metrics, over the time since the last look (about a second). Absent until there are two looks. */
+  /**
+   * From etcd's own metrics, over the time since the last look (about a second); where nothing was written in it, the
+   * last value stands for 15 s. Absent until there are two looks.
+   */
   latency: z
     .strictObject({
       /** 99th percentile, ms: etcd_disk_wal_fsync_duration_seconds, etcd_disk_backend_commit_duration_seconds. */
@@ -121,7 +128,10 @@ export const nannyStatusSchema = z.strictObject({
       applyLag: z.number(),
     })
     .optional(),
-  /** Why the last linearizable read did not succeed; absent when it did. */
+  /**
+   * Why the last linearizable read (one of the checks of /readyz, about each second) did not succeed; absent when it did,
+   * and while etcd does not run.
+   */
   readProblem: z.string().optional(),
   downgrade: z.strictObject({ enabled: z.boolean(), targetVersion: z.string() }).optional(),
 });

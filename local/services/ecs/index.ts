@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { CloudContext, JsonService, ServiceModule } from '../../aws/service.ts';
 import { createChaos, createChaosState, type EcsChaos } from './chaos.ts';
-import { mountPrefix } from './environment.ts';
+import { containerSpec, mountPrefix } from './environment.ts';
 import { createLifeCycle } from './life-cycle.ts';
 import { createMetadataHandler } from './metadata.ts';
 import type { VolumeRecord } from './model.ts';
@@ -11,7 +11,7 @@ import { createProviders } from './providers.ts';
 import type { ContainerRuntime, ImageCatalog } from './runtime.ts';
 import { openStore } from './store.ts';
 
-export type { EcsChaos } from './chaos.ts';
+export type { ChaosTask, EcsChaos } from './chaos.ts';
 export type { ContainerRuntime, ImageCatalog } from './runtime.ts';
 
 export interface EcsOptions {
@@ -59,7 +59,13 @@ export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
     providers: createProviders(context, store, now),
     start: () => life.resume(),
     stop: () => life.suspend(),
-    chaos: createChaos(chaos, life.containersOf, () => store.state.tasks),
+    chaos: createChaos(chaos, life.containersOf, () => store.state.tasks, {
+      stop: (task, reason) => life.stop(task, 'UserInitiated', reason),
+      volumesOf: (task) =>
+        task.containers.flatMap((container) =>
+          containerSpec(task, container, store.state, context).mounts.map(({ directory }) => directory),
+        ),
+    }),
     volumes: () => Object.values(store.state.volumes).filter(({ state }) => state !== 'deleted'),
   };
 }

@@ -116,7 +116,8 @@ export class GrpcConnection {
     session.on('error', () => this.#drop(session));
     session.on('goaway', () => this.#drop(session));
     session.on('close', () => this.#drop(session));
-    session.once('connect', () => session.setLocalWindowSize(streamWindowBytes));
+    // Dropped while it was connecting (a time-out under load): on a destroyed session this would throw, and end the nanny.
+    session.once('connect', () => session.destroyed || session.setLocalWindowSize(streamWindowBytes));
     session.unref();
     this.#session = session;
     return session;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { ControlPlaneError } from '../../../lambdas/core/errors.ts';
 import type { Log } from '../../../lambdas/core/ports.ts';
 import type { SnapshotProgress, SnapshotRequest } from '../../../lambdas/core/wire/admin.ts';
@@ -20,6 +21,7 @@ export interface SnapshotsOptions {
 }
 
 const keptSnapshots = 4;
+const stopMs = 2_000;
 /** Nothing from etcd for this long. Opening the read transaction of a big database takes a moment. */
 const idleMs = 30_000;
 
@@ -59,9 +61,10 @@ export class Snapshots {
     return this.#find(request)!.progress;
   }
 
+  /** Waits for the upload to be taken back, but not long: the task has 30 s to end. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the nanny is stopping'));
-    await this.#running?.done;
+    if (this.#running) await Promise.race([this.#running.done, delay(stopMs, undefined, { ref: false })]);
   }
 
   #start(name: SnapshotRequest, leftOver: string | undefined): void {

@@ -114,6 +114,7 @@ const view = (task: SimTask): TaskView => ({
   lastStatus: task.lastStatus,
   desiredStatus: task.desiredStatus,
   memberName: task.memberName,
+  tenantId: task.tenantId,
   ...(task.lastStatus !== 'PROVISIONING' && { privateIp: task.ip }),
   ...(task.stoppedReason !== undefined && { stoppedReason: task.stoppedReason }),
 });

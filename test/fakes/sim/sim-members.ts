@@ -48,7 +48,18 @@ export class SimMembers implements NannyClient {
   onBoot: (task: SimTask) => void = () => undefined;
   /** Latched cluster tokens, asked when a member is told `new`. */
   isLatched: (tenantId: string, token: string) => Promise<boolean> = async () => false;
-  /** After each change of a membership. */
+  /** What nannies say, changed on its way out: alarms, sizes, lies. */
+  alter: (status: NannyStatus) => NannyStatus = (status) => status;
+  /** HashKV of a member; all the same by default. */
+  hashOf: (memberName: string) => number = () => 1;
+  /** Maintenance calls in their order: `compact 5 of <member>`. */
+  readonly maintenance: string[] = [];
+  /** Done with the n-th poll. */
+  snapshotPolls = 3;
+  readonly #snapshots = new Map<string, { polls: number; index: number }>();
+  /** Data that each token was restored from: `<key> <initial cluster>`. */
+  readonly restored = new Map<string, Set<string>>();
+  /** After each change of a membership or of leadership asked for. */
   onChange: (change: string, cluster: SimCluster) => void = () => undefined;
 
   readonly #fences = new Map<string, number>();
@@ -64,7 +75,7 @@ export class SimMembers implements NannyClient {
   }
 
   async status(target: NannyTarget): Promise<NannyStatus> {
-    return this.#statusOf(this.#at(target));
+    return this.alter(this.#statusOf(this.#at(target)));
   }
 
   async addLearner(target: NannyTarget, fence: number, peerUrl: string): Promise<{ etcdId: string }> {
@@ -100,6 +111,7 @@ export class SimMembers implements NannyClient {
   async moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void> {
     const { member, cluster } = this.#serving(target, fence);
     cluster.moveLeader(this.#listedOf(member)!.etcdId, toEtcdId);
+    this.onChange(`lead ${toEtcdId}`, cluster);
   }
 
   async downgrade(
@@ -136,27 +148,40 @@ export class SimMembers implements NannyClient {
     });
   }
 
-  async compact(target: NannyTarget, fence: number): Promise<void> {
-    this.#serving(target, fence);
+  async compact(target: NannyTarget, fence: number, revision: number): Promise<void> {
+    this.maintenance.push(`compact ${revision} of ${this.#serving(target, fence).member.task.memberName}`);
   }
 
   async defragment(target: NannyTarget, fence: number): Promise<void> {
-    this.#serving(target, fence);
+    const { member, cluster } = this.#serving(target, fence);
+    const leads = this.#listedOf(member)?.etcdId === cluster.leader ? ' (leader)' : '';
+    this.maintenance.push(`defragment of ${member.task.memberName}${leads}`);
   }
 
   async disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }> {
-    this.#serving(target, fence);
-    return { disarmed: 0 };
+    this.maintenance.push(`disarm of ${this.#serving(target, fence).member.task.memberName}`);
+    return { disarmed: 1 };
   }
 
   async hashKv(target: NannyTarget, revision: number): Promise<HashKvAnswer> {
-    this.#at(target);
-    return { hash: 1, hashRevision: revision, compactRevision: 0 };
+    const { task } = this.#at(target);
+    return { hash: this.hashOf(task.memberName), hashRevision: revision, compactRevision: 0 };
   }
 
-  async snapshot(target: NannyTarget): Promise<SnapshotProgress> {
-    this.#at(target);
-    return { state: 'done', bytes: 1, sha256: '0', revision: 1 };
+  async snapshot(
+    target: NannyTarget,
+    fence: number,
+    { key }: { bucket: string; key: string },
+  ): Promise<SnapshotProgress> {
+    const member = this.#at(target);
+    const { tenantId } = member.task;
+    if (fence < (this.#fences.get(tenantId) ?? 0)) throw new LeaseLostError('somebody has a newer lease');
+    this.#fences.set(tenantId, fence);
+    if (!this.#isUp(member)) throw new TransientError('etcd is down (etcd-down)');
+    const known = this.#snapshots.get(key) ?? { polls: 0, index: member.applied };
+    this.#snapshots.set(key, { ...known, polls: known.polls + 1 });
+    if (known.polls + 1 < this.snapshotPolls) return { state: 'running', bytes: known.polls * 1_000_000 };
+    return { state: 'done', bytes: 3_000_000, sha256: 'f'.repeat(64), revision: known.index };
   }
 
   /** The process of a member's etcd, as its nanny would tell of it. */
@@ -175,7 +200,7 @@ export class SimMembers implements NannyClient {
 
   async report(memberName: string): Promise<unknown> {
     const member = this.members.get(memberName)!;
-    return (await this.#post(member.task, 'report', { status: this.#statusOf(member) })).body;
+    return (await this.#post(member.task, 'report', { status: this.alter(this.#statusOf(member)) })).body;
   }
 
   #now(): number {
@@ -256,7 +281,7 @@ export class SimMembers implements NannyClient {
     const urls = initial.split(',').map((entry) => entry.slice(entry.indexOf('=') + 1));
     this.onBoot(task);
     const { mode, incarnation, etcdVersion: version } = answer;
-    if (mode === 'new') {
+    if (mode === 'new' || mode === 'restore') {
       if (await this.isLatched(task.tenantId, token)) {
         this.violations.push(`S3: ${task.memberName} was told new after the latch`);
       }
@@ -272,6 +297,23 @@ export class SimMembers implements NannyClient {
         this.clusters.set(token, new SimCluster(token, urls, this.#now(), isUp));
       }
     }
+    if (mode === 'restore') {
+      const { key, initialCluster } = answer.restore!;
+      const snapshot = this.#snapshots.get(key);
+      if (snapshot === undefined || snapshot.polls < this.snapshotPolls) {
+        this.violations.push(`S5: ${task.memberName} restores from ${key}, which is not in S3`);
+      }
+      const restored = this.restored.get(token) ?? new Set();
+      this.restored.set(token, restored.add(`${key} ${initialCluster}`));
+      if (restored.size > 1) this.violations.push(`S5: token ${token} is restored from two sources`);
+      const old = this.#ecs.alive(task.tenantId).filter((other) => {
+        const boot = this.members.get(other.memberName)?.boot;
+        return boot !== undefined && boot.incarnation < incarnation;
+      });
+      for (const other of old)
+        this.violations.push(`S5: ${other.memberName} of an old incarnation still runs`);
+      this.clusters.get(token)!.index = Math.max(9, snapshot?.index ?? 0);
+    }
     member.boot = { mode, incarnation, version, token };
     member.state = 'starting';
     await this.#clock.sleep(bootMs);
@@ -279,7 +321,9 @@ export class SimMembers implements NannyClient {
     const listedUrls = [...(cluster?.members.values() ?? [])].map((listed) => listed.peerUrl);
     // etcd refuses a list that is not its own; and a disk without data cannot be resumed.
     const mayStart =
-      mode === 'new' || (mode === 'existing' && listedUrls.sort().join() === urls.sort().join());
+      mode === 'new' ||
+      mode === 'restore' ||
+      (mode === 'existing' && listedUrls.sort().join() === urls.sort().join());
     if (!mayStart || cluster === undefined) member.state = 'data-lost';
     else if (mode === 'existing') {
       if (cluster.downgradeTo !== undefined) member.state = 'data-lost';
@@ -292,7 +336,7 @@ export class SimMembers implements NannyClient {
       if (cluster?.hasQuorum && this.#listedOf(member)?.isLearner === false) member.state = 'ready';
       else await this.#clock.sleep(100);
     }
-    await this.#post(task, 'report', { status: this.#statusOf(member) });
+    await this.#post(task, 'report', { status: this.alter(this.#statusOf(member)) });
   }
 
   #storageVersion(member: SimMember, cluster: SimCluster): string {

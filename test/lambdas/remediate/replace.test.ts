@@ -1,28 +1,158 @@
-import { expect, test } from 'vitest';
-import { problemsOf, World, type WorldOptions } from '../../fakes/sim/world.ts';
+import { describe, expect, test } from 'vitest';
+import { noCapacity } from '../../fakes/sim/sim-ecs.ts';
+import { problemsOf } from '../../fakes/sim/world.ts';
+import { healed, record, started, told } from './world.ts';
 
-async function started(options: WorldOptions = {}, spec: Parameters<World['createTenant']>[1] = {}): Promise<World> {
-  const world = new World(options);
-  await world.createTenant('acme', spec);
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0);
-  await world.settle(30);
-  return world;
-}
+describe('a member that is lost', () => {
+  test('with its task is replaced in the same zone within seconds', async () => {
+    const world = await started();
+    const lost = world.ecs.alive('acme')[0]!;
+    const from = world.clock.now().getTime();
+    world.ecs.end(lost, 'Host is gone');
+    await world.settle(1);
+    await world.until(healed(world), 120);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    // 5 s of it are etcd's own: it refuses a learner until all members have been connected for so long.
+    expect(world.clock.now().getTime() - from).toBeLessThan(9_000);
+    const tenant = await record(world);
+    expect(Object.keys(tenant.members)).not.toContain(lost.memberName);
+    expect(Object.values(tenant.members).map((member) => member.zone)).toContain(lost.zone);
+    const { items } = await world.store.listOperations('acme', { limit: 1 });
+    expect(items[0]).toMatchObject({ kind: 'remediate', state: 'succeeded', requestedBy: 'etcd-nanny' });
+    expect(items[0]?.steps.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['remove-member', 'request-members', 'add-learner', 'promote']),
+    );
+  });
 
-const healed = (world: World) => async () => (await problemsOf(world, 'acme')).length === 0;
-const told = async (world: World) =>
-  (await world.store.listEvents('acme', { limit: 200 })).items.map((event) => event.message).reverse();
+  test.each(['data-lost', 'removed'] as const)('by its etcd being %s is replaced at once', async (state) => {
+    const world = await started();
+    const lost = world.ecs.alive('acme')[1]!;
+    world.members.setState(lost.memberName, state);
+    await world.members.report(lost.memberName);
+    await world.settle(1);
+    await world.until(healed(world), 30);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    expect(Object.keys((await record(world)).members)).not.toContain(lost.memberName);
+  });
 
-test('a task that stopped is replaced in the same zone within seconds', async () => {
-  const world = await started();
-  const lost = world.ecs.alive('acme')[0]!;
-  world.ecs.end(lost, 'Host is gone');
-  const from = world.clock.now().getTime();
-  await world.settle(1);
-  await world.until(healed(world), 120);
-  console.log((world.clock.now().getTime() - from) / 1000, await problemsOf(world, 'acme'), await told(world));
-  expect(await problemsOf(world, 'acme')).toEqual([]);
-  const tenant = (await world.store.get('acme'))!;
-  expect(Object.keys(tenant.members)).not.toContain(lost.memberName);
-  expect(Object.values(tenant.members).map((member) => member.zone)).toContain(lost.zone);
+  test('is replaced when nobody has reached it for unreachableSeconds, not before', async () => {
+    const world = await started({}, { unreachableSeconds: 20 });
+    const lost = world.ecs.alive('acme')[0]!;
+    world.members.cut.add(lost.taskArn);
+    const other = world.ecs.alive('acme')[1]!;
+    await world.members.report(other.memberName);
+    await world.settle(15);
+    expect(Object.keys((await record(world)).members)).toContain(lost.memberName);
+    expect((await record(world)).status.phase).toBe('degraded');
+    await world.until(async () => (await record(world)).members[lost.memberName]?.state !== 'voting', 40);
+    expect((await record(world)).members[lost.memberName]?.state).not.toBe('voting');
+    await world.until(healed(world), 60);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+  });
+
+  test('is left alone when it comes back in time', async () => {
+    const world = await started({}, { unreachableSeconds: 40 });
+    const lost = world.ecs.alive('acme')[0]!;
+    world.members.cut.add(lost.taskArn);
+    await world.members.report(world.ecs.alive('acme')[1]!.memberName);
+    await world.settle(20);
+    world.members.cut.delete(lost.taskArn);
+    await world.settle(300);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    expect(world.ecs.tasks.size).toBe(3);
+  });
+
+  test('is not touched while only we cannot reach it, and that is said once', async () => {
+    const world = await started();
+    const lost = world.ecs.alive('acme')[0]!;
+    const status = world.members.status.bind(world.members);
+    world.members.status = async (target) => {
+      if (target.ip === lost.ip) throw new Error('timeout');
+      return status(target);
+    };
+    await world.settle(900);
+    expect(world.ecs.tasks.size).toBe(3);
+    expect(Object.keys((await record(world)).members)).toContain(lost.memberName);
+    const said = (await told(world)).filter((message) => message.includes('a second source has to confirm'));
+    expect(said).toHaveLength(1);
+  });
+
+  test('is not given up while its nanny starts etcd again in place', async () => {
+    const world = await started();
+    const lost = world.ecs.alive('acme')[0]!;
+    world.members.setState(lost.memberName, 'backing-off');
+    await world.members.report(lost.memberName);
+    await world.settle(60);
+    world.members.setState(lost.memberName, 'ready');
+    await world.members.report(lost.memberName);
+    await world.settle(200);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    expect(world.ecs.tasks.size).toBe(3);
+  });
+
+  test('one of five after the other, two at once: redundancy comes back', async () => {
+    const world = await started({}, { members: 5 });
+    for (const index of [0, 1]) world.ecs.end(world.ecs.alive('acme')[index]!, 'Host is gone');
+    await world.settle(1);
+    await world.until(healed(world), 120);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+  });
+
+  test('interrupts an operation, which goes on when the cluster is well', async () => {
+    const world = await started();
+    await world.changeSpec('acme', 'scale', { members: 5 });
+    await world.settle(3);
+    world.ecs.end(world.ecs.alive('acme')[0]!, 'Host is gone');
+    await world.settle(1);
+    await world.until(healed(world), 300);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    expect(Object.keys((await record(world)).members)).toHaveLength(5);
+  });
+});
+
+describe('a zone that is out', () => {
+  const zoneOf = (world: Awaited<ReturnType<typeof started>>, out: { is: boolean }): string => {
+    const { zone } = world.ecs.alive('acme')[0]!;
+    const launch = world.ecs.launch.bind(world.ecs);
+    world.ecs.launch = async (request) => {
+      if (out.is && request.zone === zone) throw noCapacity();
+      return launch(request);
+    };
+    return zone;
+  };
+  const zones = async (world: Awaited<ReturnType<typeof started>>) =>
+    Object.values((await record(world)).members).map((member) => member.zone);
+
+  test('waits for the hold time, doubles up, and spreads again when it is back', async () => {
+    const world = await started({}, { zoneOutageHoldMinutes: 10 });
+    const out = { is: true };
+    const zone = zoneOf(world, out);
+    world.ecs.end(world.ecs.alive('acme')[0]!, 'Zone is gone');
+    await world.settle(9 * 60);
+    expect(world.ecs.tasks.size).toBe(3);
+    await world.until(async () => (await record(world)).status.phase === 'available', 20 * 60);
+    const spread = (await record(world)).status.conditions.find(({ type }) => type === 'SpreadOverZones');
+    expect(spread?.status).toBe('False');
+    expect(await zones(world)).not.toContain(zone);
+    await world.settle(600);
+    expect(await zones(world)).toHaveLength(3);
+    out.is = false;
+    await world.until(async () => (await zones(world)).includes(zone), 900);
+    await world.until(healed(world), 120);
+    if ((await problemsOf(world, 'acme')).length) console.log((await told(world)).slice(-40));
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    expect(new Set(await zones(world)).size).toBe(3);
+  }, 20_000);
+
+  test('that is back within the hold time gets its member again', async () => {
+    const world = await started();
+    const out = { is: true };
+    const zone = zoneOf(world, out);
+    world.ecs.end(world.ecs.alive('acme')[0]!, 'Zone is gone');
+    await world.settle(10 * 60);
+    out.is = false;
+    await world.until(healed(world), 600);
+    expect(await problemsOf(world, 'acme')).toEqual([]);
+    expect(await zones(world)).toContain(zone);
+  });
 });

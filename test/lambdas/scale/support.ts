@@ -18,3 +18,10 @@ export async function settled(world: World, seconds = 600, after = 130): Promise
   await world.settle(after);
   return problemsOf(world, 'acme');
 }
+
+/** Names of the done steps of the newest operation of this kind. */
+export async function stepsOf(world: World, kind: string): Promise<string[]> {
+  const { items } = await world.store.listOperations('acme', { limit: 20 });
+  const operation = items.find((each) => each.kind === kind);
+  return operation?.steps.filter((step) => step.outcome === 'done').map((step) => step.name) ?? [];
+}

@@ -33,7 +33,7 @@ describe('sweep', () => {
   test('calls a member lost when its task has stopped, and tells it once', async () => {
     const lost = member(0);
     world.ecs.end(lost, 'Host EC2 terminated');
-    await world.look('acme', 'sweep');
+    await world.settle(0.01);
     await world.look('acme', 'sweep');
     const tenant = await record();
     expect(tenant.status).toMatchObject({ phase: 'degraded' });

@@ -123,6 +123,7 @@ const allowed: Record<string, string[]> = {
     'dynamodb:PutItem',
     'dynamodb:Query',
     'ecs:DescribeTasks',
+    'ecs:ListTasks',
     'kms:Decrypt',
     'sqs:SendMessage',
   ],

@@ -92,3 +92,48 @@ test('each change is told once, the newest state as often as it takes, and `leav
   expect(told).toEqual(['ready', 'removed']);
   expect(left).toEqual(['enough']);
 });
+
+test('a cluster that flaps is told of in a burst and then every few seconds, always with the newest', async () => {
+  const told: string[] = [];
+  const client = {
+    report: async ({ status: { self } }) => {
+      told.push(self!.leader);
+      return { leave: false };
+    },
+  } as Partial<JoinClient> as JoinClient;
+  const quiet = () => undefined;
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  let release: () => void = quiet;
+  const reporter = new Reporter(client, {
+    log: { info: quiet, warn: quiet, error: quiet },
+    timing: {
+      ...realTiming,
+      now: () => new Date(now),
+      sleep: (ms) =>
+        new Promise((resolve) => {
+          release = () => {
+            now += ms;
+            resolve();
+          };
+        }),
+    },
+    onLeave: quiet,
+  });
+  const running = reporter.run();
+  for (let n = 0; n < 300; n += 1) {
+    reporter.offer(status({ self: { leader: String(n) } as never }));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(told.length).toBe(20);
+  release();
+  await until('the newest is told', () => told.at(-1) === '299');
+  expect(told.length).toBe(21);
+  expect(now - Date.parse('2026-01-01T00:00:00Z')).toBe(3_000);
+  reporter.stop();
+  release();
+  await running;
+});
+
+test('signals make a status worth a report', () => {
+  expect(reportKey(status(), ['slow-disk'])).not.toBe(reportKey(status()));
+});

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { EtcdSupervisor } from '../../../node-image/src/supervisor.ts';
 import { realTiming } from '../../../node-image/src/timing.ts';
 import { until } from './support/until.ts';
@@ -33,7 +33,10 @@ function supervise(script: Entry[]) {
     arguments: [new URL('support/fake-etcd.mjs', import.meta.url).pathname, directory],
     environment: {},
     hasData: () => existsSync(join(directory, 'wal/0.wal')),
-    readiness: async () => ({ state: existsSync(join(directory, 'ready')) ? 'ready' : 'not-ready' }),
+    readiness: async () => {
+      if (existsSync(join(directory, 'learner'))) return { state: 'learner' };
+      return { state: existsSync(join(directory, 'ready')) ? 'ready' : 'not-ready' };
+    },
     onData: async () => {
       noted += 1;
     },
@@ -162,6 +165,54 @@ test('stops etcd when told to and does not start it again', async () => {
   expect(supervisor.view.pid).toBeUndefined();
   expect(starts()).toBe(1);
   expect(states.at(-1)).toBe('stopped');
+});
+
+test('a learner is told as what it is until it is promoted', async () => {
+  const { supervisor, directory, states } = supervise([{ ready: false }]);
+  writeFileSync(join(directory, 'learner'), '');
+  await until('it is a learner', () => supervisor.view.state === 'learner');
+  writeFileSync(join(directory, 'ready'), '');
+  rmSync(join(directory, 'learner'));
+  await until('it is ready', () => supervisor.view.state === 'ready');
+  expect(states).not.toContain('not-ready');
+});
+
+describe('a swap', () => {
+  const swapped = (supervisor: EtcdSupervisor) => ({
+    program: supervisor.command.program,
+    arguments: [...supervisor.command.arguments, '--other'],
+  });
+
+  test('stops etcd and starts the other command, which is no restart to worry about', async () => {
+    const { supervisor, starts, states } = supervise([]);
+    await until('it is ready', () => supervisor.view.state === 'ready');
+    const { pid } = supervisor.view;
+    await supervisor.swap(swapped(supervisor), 5_000);
+    expect(supervisor.view.pid).not.toBe(pid);
+    await until('it is ready again', () => supervisor.view.state === 'ready' && starts() === 2);
+    expect(supervisor.view).toMatchObject({ restarts: 0 });
+    expect(supervisor.view.lastExit).toBeUndefined();
+    expect(supervisor.command.arguments.at(-1)).toBe('--other');
+    expect(states).not.toContain('backing-off');
+    process.kill(supervisor.view.pid!, 'SIGKILL');
+    await until('it was started again', () => supervisor.view.restarts === 1);
+  });
+
+  test('does not wait for the end of a back-off', async () => {
+    const failing = { ready: false, code: 1, lines: ['panic: address already in use'] };
+    const { supervisor } = supervise([...Array.from({ length: 40 }, () => failing)]);
+    await until('it backs off', () => supervisor.view.restarts >= 6);
+    await until('it backs off', () => supervisor.view.state === 'backing-off');
+    await supervisor.swap(swapped(supervisor), 5_000);
+    expect(supervisor.command.arguments.at(-1)).toBe('--other');
+  });
+
+  test('is refused when this disk has ended', async () => {
+    const line = '{"msg":"the member has been permanently removed from the cluster"}';
+    const { supervisor } = supervise([{ afterMs: 100, code: 0, lines: [line] }]);
+    await until('it is over', () => supervisor.view.state === 'removed');
+    await expect(supervisor.swap(swapped(supervisor), 100)).rejects.toMatchObject({ code: 'etcd-ended' });
+  });
 });
 
 test('says that the program is missing and keeps trying', async () => {

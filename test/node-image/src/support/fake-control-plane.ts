@@ -145,7 +145,7 @@ export class FakeControlPlane {
       token: 'a-token-of-this-test',
       initialCluster,
       initialClusterState: mode === 'new' ? 'new' : 'existing',
-      spec: { quotaMiB: 256, autoCompaction: { mode: 'off' } },
+      spec: { quotaMiB: 2048, autoCompaction: { mode: 'off' } },
     });
   }
 

@@ -100,7 +100,7 @@ export class LocalS3 {
       answer = this.#service.renderError(error, request);
     }
     incoming.resume();
-    if (drop) return void incoming.destroy();
+    if (drop) return void incoming.socket.destroy();
     outgoing.writeHead(answer.status, answer.headers);
     if (answer.body instanceof Readable) answer.body.pipe(outgoing);
     else outgoing.end(answer.body);
