@@ -143,7 +143,7 @@ function look(member: Member, observation: Observation, now: Date, at: string): 
     const { etcd, self } = nanny.status;
     const healthy = etcd.state === 'ready' && self !== undefined;
     return {
-      at,
+      at: nanny.status.at,
       healthy,
       isLeader: healthy && self.leader === self.etcdId,
       ...(self && { version: self.version }),
