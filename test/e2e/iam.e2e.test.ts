@@ -80,9 +80,11 @@ describe.each(named.map((statement) => ({ sid: statement.Sid!, actions: [stateme
       await cloud.ended(operation, 180_000);
       // Members told to leave may be gone before anybody has to stop them.
       if (sid !== 'StopTasks') expect(usedByCreate(denied)).toBe(true);
-      const tenant = await cloud.tenant(tenantId);
-      expect(tenant.phase).toBe('available');
-      expect(tenant.members.every((member) => member.healthy)).toBe(true);
+      // The restart of the cloud started the member's etcd again: it may be on its way back.
+      await until('the tenant to be available with all members healthy', async () => {
+        const { phase, members } = await cloud.tenant(tenantId);
+        return phase === 'available' && members.every((member) => member.healthy);
+      });
       await cloud.api.call({ method: 'DELETE', path: `/v1/tenants/${tenantId}` });
     });
   },
