@@ -250,7 +250,7 @@ function finish(parts: Started): LocalCloud {
   const hurt = createChaos({
     ecs: modules.chaos,
     faults,
-    emit: parts.emit,
+    emit: context.emit,
     account: { accountId, region },
     zones: () => zonesOf(parts.registry),
   });

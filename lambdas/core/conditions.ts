@@ -151,7 +151,7 @@ export function seenOf(member: Member, observation: Observation, now: Date): See
     const { etcd, self } = nanny.status;
     const healthy = etcd.state === 'ready' && self !== undefined;
     return {
-      at,
+      at: nanny.status.at,
       healthy,
       isLeader: healthy && self.leader === self.etcdId,
       ...(self && { version: self.version }),

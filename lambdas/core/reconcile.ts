@@ -93,8 +93,7 @@ async function withLease(
     const passing = error instanceof ControlPlaneError && error.retryable;
     if (passing) {
       deps.log.warn(error.message, { tenantId: held.tenant().tenantId, code: error.code });
-      await requeue(deps, work, held, faultRetrySeconds);
-      return 'waiting';
+      return await requeue(deps, work, held, faultRetrySeconds).then(() => 'waiting' as const, takenOver);
     }
     // A bug or a missing permission: give the lease back so that the next look is not held up, and be heard.
     journal?.failed('look', error instanceof Error ? error.message : String(error), startedAt);
@@ -104,6 +103,12 @@ async function withLease(
     held.abandon();
     await journal?.flush();
   }
+}
+
+/** What failed for long enough has often cost the lease too: then whoever has it now goes on, and no look has failed. */
+function takenOver(error: unknown): 'taken-over' {
+  if (error instanceof LeaseLostError) return 'taken-over';
+  throw error;
 }
 
 async function loop(

@@ -36,7 +36,7 @@ export async function report(
   let fall: string | undefined;
   const { tenant, saved } = await updateTenant(deps, before, (stored) => {
     fall = fallOf(stored, status);
-    return withSeen(stored, status, deps);
+    return withSeen(stored, status);
   });
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
   // Delete watches the tasks themselves.
@@ -48,16 +48,17 @@ export async function report(
   return { leave: false };
 }
 
-function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): TenantRecord | undefined {
+function withSeen(stored: TenantRecord, status: NannyStatus): TenantRecord | undefined {
   const member = stored.members[status.memberName];
   if (member?.state !== 'joined' && member?.state !== 'learner' && member?.state !== 'voting')
     return undefined;
+  if (isOldNews(member.seen?.at, status.at)) return undefined;
   const { self, etcd } = status;
   const healthy = etcd.state === 'ready' && self !== undefined;
   const version = self?.version ?? member.seen?.version;
   const lastExitAt = etcd.lastExit?.at ?? member.seen?.lastExitAt;
   const seen = {
-    at: deps.clock.now().toISOString(),
+    at: status.at,
     healthy,
     isLeader: healthy && self.leader === self.etcdId,
     ...(version !== undefined && { version }),
@@ -70,6 +71,19 @@ function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): Te
     ...withMembers(stored, [withSickness(member, seen, deps.clock.now())]),
     highestRevision: Math.max(stored.highestRevision, revision),
   };
+}
+
+/** Clocks that differ by more are wrong, and then nothing can be said about what was first. */
+const clockToleranceMs = 60_000;
+
+/**
+ * A report that was long under way must not take the place of what a function has seen since. Both times are the
+ * nanny's own, but for members that could not be reached.
+ */
+function isOldNews(seenAt: string | undefined, reportedAt: string): boolean {
+  if (seenAt === undefined) return false;
+  const behind = Date.parse(seenAt) - Date.parse(reportedAt);
+  return behind > 0 && behind < clockToleranceMs;
 }
 
 /**

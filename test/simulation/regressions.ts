@@ -70,7 +70,8 @@ export const regressions: readonly Regression[] = [
     script: only(341, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
   },
   {
-    story: 'a quota that was raised is not raised again before every member has it, and doubled-up zones are mended first',
+    story:
+      'a quota that was raised is not raised again before every member has it, and doubled-up zones are mended first',
     script: only(914, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1]),
   },
   {

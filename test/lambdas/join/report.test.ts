@@ -111,6 +111,28 @@ describe('report', () => {
     );
   });
 
+  test('that was long under way does not take the place of what has been seen since', async () => {
+    const task = first();
+    world.members.setState(task.memberName, 'starting');
+    const late = await world.members.status({ tenant: await record(), ip: task.ip });
+    await world.settle(1);
+    world.members.setState(task.memberName, 'ready');
+    await world.members.report(task.memberName);
+    world.members.setState(task.memberName, 'backing-off');
+    await world.members.report(task.memberName);
+    await world.settle(1);
+    world.members.setState(task.memberName, 'ready');
+    await world.members.report(task.memberName);
+    const well = await seen();
+    await world.callJoin(
+      'report',
+      { tenantId: 'acme', memberName: task.memberName, status: late },
+      { session: task.taskArn.split('/').at(-1)!, sourceIp: task.ip },
+    );
+    expect(await seen()).toEqual(well);
+    expect(well).toMatchObject({ healthy: true });
+  });
+
   test('of one member in the name of another is refused', async () => {
     const [a, b] = world.ecs.alive('acme');
     const status = await world.members.status({ tenant: await record(), ip: b!.ip });
