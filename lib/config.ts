@@ -88,8 +88,11 @@ export class ConfigError extends Error {
   }
 }
 
-/** Keys of CDK itself: feature flags, options and lookup caches. */
-const isOurs = (key: string) => !/[:@]/.test(key);
+/** What the CDK CLI keeps in context for itself, also from a user's own ~/.cdk.json. */
+const keysOfCli = ['cli-telemetry', 'acknowledged-issue-numbers', 'tree'];
+
+/** Others are keys of CDK itself: feature flags, options and lookup caches. */
+const isOurs = (key: string) => !/[:@]/.test(key) && !keysOfCli.includes(key);
 
 /** @throws ConfigError */
 export function parseConfig(context: Readonly<Record<string, unknown>>): Config {

@@ -15,6 +15,10 @@ describe('settings in cdk context', () => {
     });
   });
 
+  it('leaves alone what the CDK CLI keeps in context for itself', () => {
+    expect(parseConfig({ 'cli-telemetry': false, '@aws-cdk/core:x': true })).toEqual(parseConfig({}));
+  });
+
   it('takes the strings of -c and the values of cdk.json alike', () => {
     const fromShell = parseConfig({
       ephemeral: 'true',
