@@ -36,7 +36,7 @@ export async function report(
   let fall: string | undefined;
   const { tenant, saved } = await updateTenant(deps, before, (stored) => {
     fall = fallOf(stored, status);
-    return withSeen(stored, status);
+    return withSeen(stored, status, deps);
   });
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
   // Delete watches the tasks themselves.
@@ -48,7 +48,7 @@ export async function report(
   return { leave: false };
 }
 
-function withSeen(stored: TenantRecord, status: NannyStatus): TenantRecord | undefined {
+function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): TenantRecord | undefined {
   const member = stored.members[status.memberName];
   if (member?.state !== 'joined' && member?.state !== 'learner' && member?.state !== 'voting')
     return undefined;
