@@ -9,6 +9,7 @@ import { EtcdClient } from './etcd/client.ts';
 import { handOverLeadership } from './handover.ts';
 import type { JoinClient } from './join-client.ts';
 import type { MemberDisk, SavedState } from './member-disk.ts';
+import { giveMemoryBackSoon } from './memory.ts';
 import { LatencyProbe } from './metrics.ts';
 import { Observer } from './observer.ts';
 import { type Identity, type PkiStore, tlsOf } from './pki-store.ts';
@@ -83,6 +84,7 @@ export class RunningMember {
       openEtcd: () => new EtcdClient(ownUrl, tlsOf(this.#identity, 'client')),
       saved: () => disk.saved?.snapshots ?? [],
       save: (snapshots) => disk.update({ snapshots }),
+      onIdle: giveMemoryBackSoon,
       log,
     });
     this.#status = new StatusSource({

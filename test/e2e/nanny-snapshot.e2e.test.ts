@@ -89,7 +89,7 @@ describe.each(await etcdVersionsAtHand())('quorum lost, etcd %s', (version) => {
     const content = await s3.content(key);
     const sha256 = createHash('sha256').update(content).digest('hex');
     expect(done).toEqual({ state: 'done', bytes: content.length, sha256, revision });
-    expect(content.length).toBeGreaterThan(8 * 1024 * 1024);
+    expect(content.length).toBeGreaterThan(6 * 1024 * 1024);
     const file = join(cluster.dir, 'copy.snap');
     await writeFile(file, content);
     const { stdout } = await run(join(etcdRoot, version, 'etcdutl'), [

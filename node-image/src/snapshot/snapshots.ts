@@ -17,6 +17,8 @@ export interface SnapshotsOptions {
   readonly saved: () => readonly Kept[];
   /** May fail (a full disk): the snapshot goes on all the same. */
   readonly save: (snapshots: Kept[]) => Promise<void>;
+  /** Called after each snapshot. */
+  readonly onIdle?: () => void;
   readonly log: Log;
 }
 
@@ -71,6 +73,7 @@ export class Snapshots {
     this.#set({ ...name, progress: { state: 'running', bytes: 0 } });
     const done = this.#run(name, leftOver).finally(() => {
       this.#running = undefined;
+      this.#options.onIdle?.();
     });
     this.#running = { name, done };
   }

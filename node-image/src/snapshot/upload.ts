@@ -24,8 +24,11 @@ export interface UploadHooks {
   readonly signal: AbortSignal;
 }
 
-/** 10,000 parts at most: 80 GB. One part is filled while the one before is sent, so two of them are in memory. */
-const partBytes = 8 * 1024 * 1024;
+/**
+ * 10,000 parts at most: 60 GB, and S3 takes none below 5 MiB but the last. One part is filled while the one before is
+ * sent, so two of them are in memory.
+ */
+const partBytes = 6 * 1024 * 1024;
 const hashBytes = 32;
 /** Tells our object from somebody else's when the answer to the last call got lost. */
 const markName = 'etcd-nanny-upload';
@@ -72,7 +75,7 @@ class Parts {
   readonly #mark: string;
   readonly #onUpload: (uploadId: string) => Promise<void>;
   readonly #etags: string[] = [];
-  #buffers: Buffer[] = [Buffer.allocUnsafe(partBytes)];
+  #buffers: Buffer[] = [partBuffer()];
   #filled = 0;
   #uploadId: string | undefined;
   #sending: Promise<void> = Promise.resolve();
@@ -138,7 +141,11 @@ class Parts {
       .then((etag) => void this.#etags.push(etag));
     // Looked at by the next call; without this a failure in between would end the process.
     this.#sending.catch(() => undefined);
-    this.#buffers = [this.#buffers[1] ?? Buffer.allocUnsafe(partBytes), this.#buffers[0]!];
+    this.#buffers = [this.#buffers[1] ?? partBuffer(), this.#buffers[0]!];
     this.#filled = 0;
   }
 }
+
+/** Resizable, because V8 maps such memory by itself: malloc would keep what has been freed. */
+const partBuffer = (): Buffer =>
+  Buffer.from(new ArrayBuffer(partBytes, { maxByteLength: partBytes }), 0, partBytes);
