@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { etcdVersionSchema } from '../../lambdas/core/model/names.ts';
+import { compareVersions } from '../../lambdas/core/version-order.ts';
 import document from '../etcd-versions.json' with { type: 'json' };
 
 /**
@@ -63,18 +64,10 @@ export type EtcdVersionEntry = z.infer<typeof versionSchema>;
 export const etcdVersions: EtcdVersions = versionsSchema.parse(document);
 export const defaultVersion = etcdVersions.default;
 
+export { compareVersions };
+
 export function minorOf(version: string): string {
   return version.split('.').slice(0, 2).join('.');
-}
-
-/** Negative when `a` is older. For exact `major.minor.patch` versions. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [a.split('.').map(Number), b.split('.').map(Number)];
-  for (let i = 0; i < 3; i += 1) {
-    const difference = (left[i] ?? 0) - (right[i] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }
 
 /** What is known about the version; undefined for one that is not in the list. */
