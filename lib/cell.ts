@@ -12,6 +12,7 @@ export function cellDocument(
   network: NetworkStack,
   fleet: FleetStack,
   queues: Cell['queues'],
+  backups: { readonly bucket: string; readonly roleArn: string },
 ): Cell {
   return {
     id,
@@ -27,16 +28,24 @@ export function cellDocument(
     namespaceId: fleet.namespace.namespaceId,
     namespaceName: fleet.namespace.namespaceName,
     queues,
+    backupBucket: backups.bucket,
+    backupRoleArn: backups.roleArn,
   };
 }
 
 /** The cell as the policies see it. */
-export function cellScope(fleet: FleetStack, queues: LookQueues): CellScope {
+export function cellScope(
+  cellId: string,
+  fleet: FleetStack,
+  queues: LookQueues,
+  backupRoleArn: string,
+): CellScope {
   const stack = Stack.of(fleet);
   const { NO_RESOURCE_NAME, SLASH_RESOURCE_NAME } = ArnFormat;
   const arn = (service: string, resource: string, resourceName: string) =>
     stack.formatArn({ service, resource, resourceName, arnFormat: SLASH_RESOURCE_NAME });
   return {
+    cellId,
     clusterArn: fleet.cluster.clusterArn,
     taskArns: arn('ecs', 'task', '*'),
     taskDefinitionArns: fleet.taskDefinitionFamilies.map((family) =>
@@ -53,6 +62,15 @@ export function cellScope(fleet: FleetStack, queues: LookQueues): CellScope {
       resource: `hostedzone/${fleet.namespace.namespaceHostedZoneId}`,
       arnFormat: NO_RESOURCE_NAME,
     }),
+    volumeArns: arn('ec2', 'volume', '*'),
+    snapshotArns: stack.formatArn({
+      service: 'ec2',
+      account: '',
+      resource: 'snapshot',
+      resourceName: '*',
+      arnFormat: SLASH_RESOURCE_NAME,
+    }),
+    backupRoleArn,
     queueArns: queues.all.map((queue) => queue.queueArn),
   };
 }

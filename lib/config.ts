@@ -61,6 +61,11 @@ const contextSchema = z.strictObject({
   defaultEtcdVersion: etcdVersionSchema.optional(),
   /** Most tenants that this deployment accepts. @default 100 */
   maxTenants: number(z.int().min(1).max(100_000)).default(100),
+  /**
+   * Days that S3 keeps each backup whatever anybody without s3:BypassGovernanceRetention does to it (Object Lock,
+   * governance). Deleting only hides them until then. @default off
+   */
+  backupObjectLockDays: number(z.int().min(1).max(3_650)).optional(),
   /** How long logs of functions and tasks are kept. @default 30 */
   logRetentionDays: number(z.literal([...retentionDays])).default(30),
 });

@@ -54,6 +54,7 @@ export class ControlPlaneStack extends Stack {
       statements: apiPolicy(
         { tableArn: state.table.tableArn, keyArn: state.key.keyArn },
         cells.map((cell) => cell.scope),
+        state.backupBucketArn,
       ),
       logRetentionDays: config.logRetentionDays,
     });

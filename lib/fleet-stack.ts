@@ -1,4 +1,4 @@
-import { CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -45,7 +45,9 @@ export class FleetStack extends Stack {
       description: 'One name per tenant',
     });
     this.joinAddress = new JoinAddress(this, 'Join', { endpoint: network.joinEndpoint });
-    this.roles = new TaskRoles(this, 'Roles', { joinAddress: this.joinAddress });
+    this.roles = new TaskRoles(this, 'Roles', {
+      nanny: { joinRouteArns: this.joinAddress.routeArns },
+    });
 
     const logGroup = new logs.LogGroup(this, 'MemberLogs', {
       retention: config.logRetentionDays,
@@ -71,6 +73,17 @@ export class FleetStack extends Stack {
   /** Families instead of revisions: a deploy must not take away the right to start what is being started. */
   get taskDefinitionFamilies(): string[] {
     return [this.tasks.ebs, this.tasks.ephemeral].map((task) => task.family);
+  }
+
+  /** Start of the ARNs of all tasks of the cell. */
+  get taskArnPrefix(): string {
+    const arnFormat = ArnFormat.SLASH_RESOURCE_NAME;
+    return this.formatArn({
+      service: 'ecs',
+      resource: 'task',
+      resourceName: `${this.cluster.clusterName}/`,
+      arnFormat,
+    });
   }
 
   get passableRoles(): { readonly tasks: iam.IRole[]; readonly infrastructure: iam.IRole } {

@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -19,6 +19,7 @@ export class StateStack extends Stack {
   constructor(scope: Construct, id: string, props: StateStackProps) {
     super(scope, id, { ...props, terminationProtection: !props.config.ephemeral });
     const keep = !props.config.ephemeral;
+    const lockDays = props.config.backupObjectLockDays;
     const removalPolicy = keep ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
 
     this.key = new kms.Key(this, 'Key', {
@@ -58,7 +59,21 @@ export class StateStack extends Stack {
       minimumTLSVersion: 1.2,
       blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
       objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-      lifecycleRules: [{ id: 'abort-stale-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) }],
+      lifecycleRules: [
+        { id: 'abort-stale-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        // What retention has let go can be taken back for a week.
+        {
+          id: 'expire-former-versions',
+          noncurrentVersionExpiration: Duration.days(7),
+          expiredObjectDeleteMarker: true,
+        },
+      ],
+      ...(lockDays === undefined
+        ? {}
+        : {
+            objectLockEnabled: true,
+            objectLockDefaultRetention: s3.ObjectLockRetention.governance(Duration.days(lockDays)),
+          }),
       removalPolicy,
     });
     acknowledge(
@@ -69,6 +84,15 @@ export class StateStack extends Stack {
 
     new CfnOutput(this, 'TableName', { value: this.table.tableName });
     new CfnOutput(this, 'BackupBucketName', { value: this.backups.bucketName });
+    new CfnOutput(this, 'BackupBucketArn', { value: this.backups.bucketArn });
     new CfnOutput(this, 'KeyArn', { value: this.key.keyArn });
+  }
+
+  /**
+   * The bucket, for policies of other stacks. By an output with a name of its own: cdk-nag's finding ids contain it, and
+   * one that CDK makes up cannot be known before the synth.
+   */
+  get backupBucketArn(): string {
+    return Fn.getStackOutput(this.stackName, 'BackupBucketArn', this.region);
   }
 }

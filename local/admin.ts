@@ -1,11 +1,13 @@
 import * as z from 'zod';
 import { AwsError, type BusEvent, type RawRequest, type RawResponse } from './aws/service.ts';
+import type { Chaos } from './chaos/chaos.ts';
 import type { Faults } from './faults.ts';
 import type { Usage } from './iam/iam.ts';
 
 export interface AdminDeps {
   readonly port: number;
   readonly faults: Faults;
+  readonly chaos: Pick<Chaos, 'act' | 'hurts'>;
   status(): Record<string, unknown>;
   usage(): Usage[];
   emit(event: BusEvent): void;
@@ -19,6 +21,7 @@ const matchSchema = z.strictObject({
   principal: z.string().optional(),
   service: z.string().optional(),
   operation: z.string().optional(),
+  resource: z.string().optional(),
   nth: z.int().min(1).optional(),
 });
 
@@ -26,6 +29,7 @@ const ruleSchema = z.strictObject({
   match: matchSchema,
   action: z.discriminatedUnion('type', [
     z.strictObject({ type: z.enum(['deny', 'throttle', 'crash-before', 'crash-after']) }),
+    z.strictObject({ type: z.literal('cut'), afterBytes: z.int().min(0) }),
     z.strictObject({ type: z.literal('delay'), ms: z.int().min(0).max(600_000) }),
   ]),
   times: z.int().min(1).optional(),
@@ -47,7 +51,8 @@ const eventSchema = z.strictObject({
 /**
  * `/_local/*`: control of the local cloud itself, without signature.
  *
- * GET status · GET calls?function&event&since · GET usage · GET, POST, DELETE faults · POST messages · POST events · POST stop
+ * GET status · GET calls?function&event&since · GET usage · GET, POST, DELETE faults · GET, POST chaos · POST messages ·
+ * POST events · POST stop
  */
 export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<RawResponse> {
   const hosts = new Set([`127.0.0.1:${deps.port}`, `localhost:${deps.port}`]);
@@ -67,6 +72,8 @@ export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<R
       deps.faults.clear();
       return {};
     },
+    'GET chaos': () => ({ hurts: deps.chaos.hurts(), rules: deps.faults.rules() }),
+    'POST chaos': async ({ body }) => ({ told: await deps.chaos.act(JSON.parse(body.toString())) }),
     'POST messages': ({ body }) => {
       deps.faults.messages = messagesSchema.parse(JSON.parse(body.toString()));
       return deps.faults.messages;
@@ -88,7 +95,7 @@ export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<R
     if (!route)
       return answer(404, { message: `There is no ${request.method} ${name}.`, routes: Object.keys(routes) });
     try {
-      return answer(200, route(request));
+      return answer(200, await route(request));
     } catch (error) {
       if (error instanceof z.ZodError) return answer(400, { message: z.prettifyError(error) });
       if (error instanceof SyntaxError) return answer(400, { message: 'The body is no JSON.' });

@@ -3,6 +3,7 @@ import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
 import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
 import { buildNanny, type CdkContext, synthesize } from './build.ts';
+import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { readAssembly, type StackTemplate } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
@@ -57,6 +58,8 @@ export interface LocalCloud {
   readonly iam: Iam;
   /** Ways to hurt tasks. */
   readonly chaos: Modules['chaos'];
+  /** The same as `nanny chaos` has them. */
+  readonly hurt: Chaos;
   emit(event: BusEvent): void;
   /** As a task of this role would get them. @throws AwsError AccessDenied */
   assumeRole: CloudContext['assumeRole'];
@@ -244,6 +247,14 @@ function finish(parts: Started): LocalCloud {
   const { options, url, port, key, modules, endpoint, faults, iam, context } = parts;
   const apiUrl = modules.httpApiUrl() ?? url;
   const file: CloudFile = { url, apiUrl, port, region, accountId, ...key };
+  const hurt = createChaos({
+    ecs: modules.chaos,
+    faults,
+    buckets: modules.buckets,
+    emit: context.emit,
+    account: { accountId, region },
+    zones: () => zonesOf(parts.registry),
+  });
   const startedAt = new Date().toISOString();
   writeCloudFile(options.stateDir, {
     ...file,
@@ -253,7 +264,10 @@ function finish(parts: Started): LocalCloud {
   });
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
-    stopping ??= shutDown(parts)
+    stopping ??= hurt
+      .heal()
+      .then(() => shutDown(parts))
+      .finally(() => hurt.close())
       .then(() => writeCloudFile(options.stateDir, file))
       .finally(parts.unlock);
     return stopping;
@@ -274,6 +288,7 @@ function finish(parts: Started): LocalCloud {
     createAdmin({
       port,
       faults,
+      chaos: hurt,
       usage: () => iam.usage(),
       emit: context.emit,
       status: () => ({
@@ -298,6 +313,7 @@ function finish(parts: Started): LocalCloud {
     faults,
     iam,
     chaos: modules.chaos,
+    hurt,
     emit: context.emit,
     assumeRole: context.assumeRole,
     stop: stopAndSettle,
@@ -319,3 +335,9 @@ async function shutDown({ modules, endpoint, context }: Started): Promise<void> 
   if (errors.length > 0)
     throw new AggregateError(errors, 'The local cloud did not stop cleanly: see logs/cloud.log.');
 }
+
+const zonesOf = (registry: ResourceRegistry): string[] => [
+  ...new Set(
+    registry.resourcesOfType('AWS::EC2::Subnet').map(({ attributes }) => attributes?.AvailabilityZone ?? ''),
+  ),
+];

@@ -37,7 +37,9 @@ export function createContext(parts: ContextParts): CloudContext {
       iam.requireTrust(roleArn, servicePrincipal);
       return credentials.issue(roleArn, sessionName, taskCredentialSeconds);
     },
-    authorize(roleArn, authorization) {
+    authorize(who, authorization) {
+      if (typeof who !== 'string') return iam.require(who, authorization);
+      const roleArn = who;
       const roleName = roleArn.slice(roleArn.lastIndexOf('/') + 1);
       const principalArn = `arn:aws:sts::${accountId}:assumed-role/${roleName}/service`;
       iam.require(

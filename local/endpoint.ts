@@ -204,6 +204,7 @@ export class Endpoint {
         event: worker?.event(),
         service: call.service.name,
         operation: call.operation,
+        resource: call.authorizations[0]?.resource,
       },
       new Date(this.#options.now()),
     );
@@ -217,7 +218,13 @@ export class Endpoint {
       if (action?.type === 'delay') await new Promise((resolve) => setTimeout(resolve, action.ms));
       if (action?.type === 'throttle') throw throttlingError(call.service.name);
       this.#authorize(call.service, caller, call.authorizations, call.request, action?.type === 'deny');
+      if (action?.type === 'cut' && call.request.stream && hasBody(call.request)) {
+        await readFrom(call.request.stream, action.afterBytes);
+        record.outcome = 'cut';
+        throw new CallerGone();
+      }
       const answer = await run();
+      if (action?.type === 'cut') return cutShort(answer as RawResponse, action.afterBytes) as T;
       record.outcome = 'ok';
       return action?.type === 'crash-after' ? crash() : answer;
     } catch (error) {
@@ -250,12 +257,44 @@ export class Endpoint {
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
       log('access denied', { message: error.message });
-      if (service.name === 's3' || service.name === 'sqs')
+      if (service.name === 's3' || service.name === 'sqs' || service.name === 'sts')
         throw new AwsError('AccessDenied', error.message, 403);
+      if (service.name === 'ec2') throw new AwsError('UnauthorizedOperation', error.message, 403);
       if (service.name === 'execute-api') throw new AwsError(error.code, error.message, 403);
       throw error;
     }
   }
+}
+
+const hasBody = ({ headers }: RawRequest): boolean =>
+  Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
+
+/** Reads that much and no more; the connection stays as it is. */
+async function readFrom(stream: NodeJS.ReadableStream, bytes: number): Promise<void> {
+  let left = bytes;
+  for await (const piece of (stream as Readable).iterator({ destroyOnReturn: false })) {
+    left -= piece.length;
+    if (left <= 0) return;
+  }
+}
+
+/** The answer promises its whole length, and breaks off. */
+function cutShort(answer: RawResponse, bytes: number): RawResponse {
+  const { body = '' } = answer;
+  const whole = typeof body === 'string' || Buffer.isBuffer(body) ? Readable.from([Buffer.from(body)]) : body;
+  async function* begun() {
+    let left = bytes;
+    for await (const piece of whole) {
+      const bytes = Buffer.from(piece);
+      if (bytes.length >= left) {
+        if (left > 0) yield bytes.subarray(0, left);
+        throw new CallerGone();
+      }
+      left -= bytes.length;
+      yield bytes;
+    }
+  }
+  return { ...answer, body: Readable.from(begun(), { objectMode: false }) };
 }
 
 const unknownService: RawService = {

@@ -11,6 +11,8 @@ export interface CallMatch {
   /** Signing name, e.g. `ecs`. */
   readonly service?: string;
   readonly operation?: string;
+  /** Part of the ARN of what the call is about: a tenant's prefix in the bucket, `c1/acme/`, say. */
+  readonly resource?: string;
   /** Only the nth call (from 1) that matches all other fields since the rule was made. */
   readonly nth?: number;
 }
@@ -23,6 +25,8 @@ export type FaultAction =
   | { readonly type: 'deny' }
   | { readonly type: 'throttle' }
   | { readonly type: 'delay'; readonly ms: number }
+  /** The connection ends after so many bytes of the body that is sent, or of the answer when none is. */
+  | { readonly type: 'cut'; readonly afterBytes: number }
   | { readonly type: 'crash-before' }
   | { readonly type: 'crash-after' };
 
@@ -46,6 +50,7 @@ export interface CallIdentity {
 export interface CallBegun extends CallIdentity {
   /** What the function's invocation was given, as JSON. */
   readonly event?: string;
+  readonly resource?: string;
 }
 
 export interface CallRecord extends CallIdentity {
@@ -112,7 +117,7 @@ export class Faults {
   }
 
   /** Writes the call down and says what has to happen to it. */
-  begin({ event, ...identity }: CallBegun, at: Date): { record: CallRecord; action?: FaultAction } {
+  begin({ event, resource, ...identity }: CallBegun, at: Date): { record: CallRecord; action?: FaultAction } {
     const record: CallRecord = {
       ...identity,
       seq: this.#nextCall++,
@@ -124,7 +129,7 @@ export class Faults {
     if (this.#calls.length > Faults.keptCalls) this.#calls.shift();
     let action: FaultAction | undefined;
     for (const rule of this.#rules) {
-      if (!matches(rule.match, { ...identity, event })) continue;
+      if (!matches(rule.match, { ...identity, event, resource })) continue;
       rule.seen += 1;
       const limit = rule.times ?? (rule.match.nth === undefined ? Number.POSITIVE_INFINITY : 1);
       if (action || rule.struck >= limit || rule.seen < (rule.match.nth ?? 1)) continue;
@@ -141,6 +146,7 @@ function matches(match: CallMatch, call: CallBegun): boolean {
     contains(call.function, match.function) &&
     contains(call.event, match.event) &&
     contains(call.principal, match.principal) &&
+    contains(call.resource, match.resource) &&
     (match.service === undefined || match.service === call.service) &&
     (match.operation === undefined || match.operation === call.operation)
   );
@@ -164,6 +170,10 @@ export function throttlingError(service: string): AwsError {
       return new AwsError('RequestThrottled', 'Request is throttled.', 403);
     case 'execute-api':
       return new AwsError('TooManyRequestsException', 'Too Many Requests', 429);
+    case 'ec2':
+      return new AwsError('RequestLimitExceeded', 'Request limit exceeded.', 503);
+    case 'sts':
+      return new AwsError('Throttling', 'Rate exceeded');
     case 'servicediscovery':
       return new AwsError('RequestLimitExceeded', 'Rate exceeded');
     default:

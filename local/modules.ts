@@ -4,13 +4,15 @@ import type { CredentialStore } from './iam/credentials.ts';
 import type { Iam } from './iam/iam.ts';
 import { type ApiGatewayDeps, createApiGateway } from './services/apigateway/index.ts';
 import { createModule as createDynamodb } from './services/dynamodb/index.ts';
+import { createEc2 } from './services/ec2/index.ts';
 import { createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
 import { createEvents } from './services/events/index.ts';
 import { createModule as createKms } from './services/kms/index.ts';
 import { createLambda } from './services/lambda/index.ts';
-import { createModule as createS3 } from './services/s3/index.ts';
+import { createModule as createS3, type S3Module } from './services/s3/index.ts';
 import { createModule as createNames } from './services/servicediscovery/index.ts';
 import { createModule as createSqs } from './services/sqs/index.ts';
+import { createSts } from './services/sts/index.ts';
 
 export interface ModuleOptions {
   readonly context: CloudContext;
@@ -26,6 +28,7 @@ export interface Modules {
   /** In the order of their start: what acts by itself (queues to functions, tasks) comes last and stops first. */
   readonly all: readonly ServiceModule[];
   readonly chaos: EcsChaos;
+  readonly buckets: S3Module['buckets'];
   emit(event: BusEvent): void;
   httpApiUrl(): string | undefined;
 }
@@ -48,16 +51,25 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
   const events = createEvents(context, { iam, queues, functions: lambda });
   const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf });
   const ecs = createEcs(context, { images });
+  const s3 = createS3(context);
   const all = [
     await createDynamodb(context),
-    await createS3(context),
+    s3,
     await createKms(context),
     await createNames(context),
+    createSts(context, { iam, credentials }),
     sqs,
     events,
     lambda,
     api,
+    createEc2(context, { disks: ecs.disks }),
     ecs,
   ];
-  return { all, chaos: ecs.chaos, emit: (event) => events.emit(event), httpApiUrl: () => api.httpApiUrl() };
+  return {
+    all,
+    chaos: ecs.chaos,
+    buckets: s3.buckets,
+    emit: (event) => events.emit(event),
+    httpApiUrl: () => api.httpApiUrl(),
+  };
 }

@@ -1,9 +1,14 @@
 import { Command, CommanderError } from 'commander';
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
 import { defineAccess } from './commands/access.ts';
+import { defineBackups } from './commands/backups.ts';
 import { defineChanges } from './commands/changes.ts';
+import { defineChaos } from './commands/chaos.ts';
+import { defineFleet } from './commands/fleet.ts';
 import type { Define } from './commands/index.ts';
 import { defineLocal } from './commands/local.ts';
+import { defineOperations } from './commands/operate.ts';
+import { defineRestores } from './commands/restore.ts';
 import { defineReading } from './commands/tenants.ts';
 import { contextOf, withCommonOptions } from './context.ts';
 import { CliError, exitCodes } from './errors.ts';
@@ -15,6 +20,7 @@ Start here:
   $ nanny create acme --members 3 --wait
   $ nanny etcdctl acme -- put hello world
   $ nanny connect acme --format env
+  $ nanny scale acme --members 5 --wait
 
 Exit code: 0 done, 1 failed, 2 wrong use. --json prints one JSON document on stdout; progress goes to stderr.`;
 
@@ -43,13 +49,23 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .enablePositionalOptions()
     .addHelpText('after', help);
   defineChanges(define(program));
+  defineOperations(define(program));
+  defineBackups(define(program));
+  defineRestores(define(program));
   defineReading(define(program));
   defineAccess(define(program));
   const local = program
     .command('local')
     .description('the local cloud: what cdk deploy ships, on this machine');
   defineLocal(define(local));
-  for (const command of [program, local, ...program.commands, ...local.commands]) tame(command, world);
+  const chaos = program
+    .command('chaos')
+    .description('hurt the local cloud on purpose (never a real deployment)');
+  defineChaos(define(chaos));
+  const fleet = program.command('fleet').description('all tenants at once: patches in waves');
+  defineFleet(define(fleet));
+  const groups = [program, local, chaos, fleet];
+  for (const command of [...groups, ...groups.flatMap((group) => group.commands)]) tame(command, world);
 
   try {
     if (argv.length === 0) {

@@ -42,11 +42,13 @@ export function tenantLines(tenant: TenantDocument, now: Date): string[] {
     `Protection  ${spec.deletionProtection ? 'cannot be deleted' : 'none'}`,
     `Name        ${tenant.dnsName} (cell ${tenant.cell})`,
     `Created     ${relativeTime(tenant.createdAt, now)}`,
+    ...policyLines(tenant, now),
   ];
   if (tenant.operation) {
     const { kind, state, message } = tenant.operation;
     lines.push(`Operation   ${kind}, ${state}${message ? `: ${message}` : ''}`);
   }
+  lines.push(...repairLines(tenant, now), ...madeOf(tenant));
   if (tenant.members.length > 0) {
     lines.push(
       '',
@@ -80,6 +82,43 @@ export function tenantLines(tenant: TenantDocument, now: Date): string[] {
     );
   }
   return lines;
+}
+
+/** What differs from the usual; who wants all of it asks for --json. */
+function policyLines({ spec, paused }: TenantDocument, now: Date): string[] {
+  const { maintenanceWindow: window, recovery, backup } = spec;
+  return [
+    `Backups     every ${backup.intervalMinutes} min, any second of ${backup.pointInTimeHours} h, proven every ${backup.drillHours} h`,
+    ...(recovery === 'approve' ? ['Recovery    only when approved (nanny approve)'] : []),
+    ...(window ? [`Window      ${window.days.join(', ')} ${window.start} UTC, ${window.minutes} min`] : []),
+    ...(paused
+      ? [`Paused      since ${relativeTime(paused.since, now)} by ${paused.by}: ${paused.reason}`]
+      : []),
+  ];
+}
+
+function repairLines({ remediation, tenantId, members }: TenantDocument, now: Date): string[] {
+  const asked = members.filter((member) => member.replaceRequested !== null);
+  const lines = asked.map((member) => `Replacing   ${member.name}: ${member.replaceRequested}`);
+  if (remediation === null) return lines;
+  const { kind, since, reason, message } = remediation;
+  lines.push(`Repair      ${kind} since ${relativeTime(since, now)}: ${reason}`);
+  if (message !== '' && message !== reason) lines.push(`            ${message}`);
+  if (remediation.waitsForApproval) {
+    lines.push(`            It waits for a person to agree to this loss: nanny approve ${tenantId}`);
+  }
+  return lines;
+}
+
+function madeOf({ spec, members }: TenantDocument): string[] {
+  return members.flatMap(({ name, made }) => {
+    if (made === null) return [];
+    const fields = ['version', 'size', 'storageGiB', 'volume', 'quotaMiB'] as const;
+    const old = fields.filter((field) => made[field] !== spec[field]);
+    return old.length === 0
+      ? []
+      : [`Outdated    ${name}: ${old.map((field) => `${field} ${made[field]}`).join(', ')}`];
+  });
 }
 
 export function operationLines(operations: readonly Operation[], now: Date): string[] {

@@ -55,3 +55,15 @@ export function port(text: string): number {
   if (number < 1 || number > 65_535) throw new InvalidArgumentError('It must be a port from 1 to 65535.');
   return number;
 }
+
+/** `sat,sun 03:30 2h` → days, UTC time and length of a maintenance window; `none` stays (commander knows no null). */
+export function window(text: string) {
+  if (text === 'none') return text;
+  const [, days, start, length] = /^([a-z]{3}(?:,[a-z]{3})*) (\d{2}:\d{2}) (\w+)$/.exec(text.trim()) ?? [];
+  if (!days || !start || !length) {
+    throw new InvalidArgumentError(
+      'It must be days, a UTC time and a length, such as "sat,sun 03:30 2h", or none.',
+    );
+  }
+  return { days: days.split(','), start, minutes: Math.round(duration(length) / 60) };
+}

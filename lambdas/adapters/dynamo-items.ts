@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import { dueShard } from '../core/due-shard.ts';
 import { ControlPlaneError } from '../core/errors.ts';
+import type { Grave } from '../core/model/grave.ts';
 import type { Operation, TimelineEvent } from '../core/model/operation.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import type { IdempotentRecord } from '../core/ports.ts';
@@ -21,7 +22,24 @@ export const idempotencyKey = (tenantId: string, key: string) => ({
   PK: `TENANT#${tenantId}`,
   SK: `IDEMP#${key}`,
 });
-export const duePartition = (cell: string, shard: number) => `DUE#${cell}#${shard}`;
+export const backupKey = (tenantId: string, id: string) => ({ PK: `TENANT#${tenantId}`, SK: `BACKUP#${id}` });
+export const graveKey = (tenantId: string) => ({ PK: `TENANT#${tenantId}`, SK: 'GRAVE' });
+export const rolloutKey = { PK: 'FLEET', SK: 'PATCH' };
+export const duePartition = (cell: string, shard: number | 'graves') => `DUE#${cell}#${shard}`;
+
+export const tokensKey = (cell: string) => ({ PK: `CELL#${cell}`, SK: 'DESTRUCTIVE' });
+export const sickKey = (cell: string, tenantId: string) => ({ PK: `SICK#${cell}`, SK: `TENANT#${tenantId}` });
+
+/** Well tenants keep an item for an hour that says so: this way sweep needs no right to delete. */
+export function sickItem(cell: string, tenantId: string, since: Date | undefined, now: Date) {
+  const life = since === undefined ? hour : 7 * day;
+  return {
+    ...sickKey(cell, tenantId),
+    tenantId,
+    ...(since !== undefined && { since: since.toISOString() }),
+    expiresAt: Math.floor(now.getTime() / 1000) + life,
+  };
+}
 
 export function tenantItem(record: TenantRecord) {
   return {
@@ -33,6 +51,13 @@ export function tenantItem(record: TenantRecord) {
     duePK: duePartition(record.cell, dueShard(record.tenantId)),
   };
 }
+
+/** In a partition of the due index of its own: whoever counts the cell's tenants counts no deleted one. */
+export const graveItem = (grave: Grave) => ({
+  ...grave,
+  ...graveKey(grave.tenantId),
+  duePK: duePartition(grave.cell, 'graves'),
+});
 
 /** An operation lives for as long as it runs, and 90 days after its end: no record of a deleted tenant stays for ever. */
 export function operationItem(operation: Operation) {

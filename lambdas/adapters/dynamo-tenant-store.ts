@@ -8,40 +8,59 @@ import {
   type QueryCommandInput,
 } from '@aws-sdk/lib-dynamodb';
 import * as z from 'zod';
+import { dueShards } from '../core/due-shard.ts';
 import { ConflictError } from '../core/errors.ts';
+import { type Backup, backupSchema } from '../core/model/backup.ts';
+import { type Grave, graveSchema } from '../core/model/grave.ts';
 import type { Operation, TimelineEvent } from '../core/model/operation.ts';
 import { operationSchema, timelineEventSchema } from '../core/model/operation.ts';
+import { type Rollout, rolloutSchema } from '../core/model/rollout.ts';
 import { type TenantRecord, tenantRecordSchema } from '../core/model/tenant.ts';
 import type { Clock, IdempotentRecord, Page, TenantStore } from '../core/ports.ts';
+import { grantToken, type SickTenant } from '../core/storm.ts';
 import { callAws, clientDefaults, errorName } from './aws-errors.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import {
+  backupKey,
   duePartition,
   eventItem,
   eventKey,
+  graveItem,
+  graveKey,
   idempotencyItem,
   idempotencyKey,
   namesPartition,
   operationItem,
   operationKey,
   parseItem,
+  rolloutKey,
+  sickItem,
+  sickKey,
   tenantItem,
   tenantKey,
+  tokensKey,
 } from './dynamo-items.ts';
 
 const idempotentSchema = z.strictObject({ requestHash: z.string(), status: z.int(), body: z.string() });
+
+const sickSchema = z.strictObject({ tenantId: z.string(), since: z.string() });
+/** Functions of one cell take tokens at the same instant. */
+const tokenAttempts = 8;
 
 /**
  * The tenant table.
  *
  * | method | AWS actions | resource |
  * |---|---|---|
- * | get, getOperation, getIdempotent | dynamodb:GetItem | table |
- * | create, save, putOperation, appendEvent, putIdempotent | dynamodb:PutItem | table |
- * | remove | dynamodb:DeleteItem | table |
- * | listOperations, listEvents | dynamodb:Query | table |
+ * | get, getOperation, getIdempotent, getRollout, getGrave | dynamodb:GetItem | table |
+ * | create, save, putOperation, appendEvent, putIdempotent, saveRollout, putBackup, bury | dynamodb:PutItem | table |
+ * | remove, removeBackup, removeGrave | dynamodb:DeleteItem | table |
+ * | listOperations, listEvents, listBackups | dynamodb:Query | table |
  * | list, count | dynamodb:Query | table/index/names |
- * | due | dynamodb:Query | table/index/due |
+ * | due, dueGraves, countInCell | dynamodb:Query | table/index/due |
+ * | takeDestructiveToken | dynamodb:GetItem, dynamodb:PutItem | table |
+ * | noteSick | dynamodb:PutItem | table |
+ * | sickTenants | dynamodb:Query | table |
  */
 export class DynamoTenantStore implements TenantStore {
   readonly #client: DynamoDBDocumentClient;
@@ -130,20 +149,32 @@ export class DynamoTenantStore implements TenantStore {
   }
 
   async due(options: { cell: string; shard: number; now: Date; limit: number }): Promise<string[]> {
+    return this.#due(duePartition(options.cell, options.shard), options);
+  }
+
+  async dueGraves(options: { cell: string; now: Date; limit: number }): Promise<string[]> {
+    return this.#due(duePartition(options.cell, 'graves'), options);
+  }
+
+  async #due(partition: string, { now, limit }: { now: Date; limit: number }): Promise<string[]> {
     const answer = await this.#query({
       IndexName: 'due',
       KeyConditionExpression: 'duePK = :due AND nextCheckAt <= :now',
-      ExpressionAttributeValues: {
-        ':due': duePartition(options.cell, options.shard),
-        ':now': options.now.toISOString(),
-      },
-      Limit: options.limit,
+      ExpressionAttributeValues: { ':due': partition, ':now': now.toISOString() },
+      Limit: limit,
     });
     return (answer.Items ?? []).map((item) => z.string().parse(item.PK).slice('TENANT#'.length));
   }
 
   async putOperation(operation: Operation): Promise<void> {
-    await this.#putItem(operationItem(operationSchema.parse(operation)));
+    const item = operationItem(operationSchema.parse(operation));
+    if (operation.endedAt !== undefined) return this.#putItem(item);
+    const open = { TableName: this.#table, Item: item, ConditionExpression: 'attribute_not_exists(endedAt)' };
+    try {
+      await this.#conditionally('The operation has ended.', () => this.#client.send(new PutCommand(open)));
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
   }
 
   async getOperation(tenantId: string, operationId: string): Promise<Operation | undefined> {
@@ -171,6 +202,49 @@ export class DynamoTenantStore implements TenantStore {
     return { ...found, items: found.items.map((item) => parseItem(timelineEventSchema, item)) };
   }
 
+  async putBackup(backup: Backup): Promise<void> {
+    await this.#putItem({
+      ...backupSchema.parse(backup),
+      ...backupKey(backup.tenantId, backup.backupId),
+    });
+  }
+
+  async listBackups(tenantId: string): Promise<Backup[]> {
+    const found: Backup[] = [];
+    let from: Record<string, unknown> | undefined;
+    do {
+      const answer = await this.#query({
+        KeyConditionExpression: 'PK = :tenant AND begins_with(SK, :kind)',
+        ExpressionAttributeValues: { ':tenant': tenantKey(tenantId).PK, ':kind': 'BACKUP#' },
+        ScanIndexForward: false,
+        ConsistentRead: true,
+        ExclusiveStartKey: from,
+      });
+      for (const item of answer.Items ?? []) found.push(parseItem(backupSchema, item));
+      from = answer.LastEvaluatedKey;
+    } while (from !== undefined);
+    return found;
+  }
+
+  async removeBackup(tenantId: string, backupId: string): Promise<void> {
+    const command = new DeleteCommand({ TableName: this.#table, Key: backupKey(tenantId, backupId) });
+    await callAws('dynamodb:DeleteItem', () => this.#client.send(command));
+  }
+
+  async bury(grave: Grave): Promise<void> {
+    await this.#putItem(graveItem(graveSchema.parse(grave)));
+  }
+
+  async getGrave(tenantId: string): Promise<Grave | undefined> {
+    const item = await this.#getItem(graveKey(tenantId));
+    return item && parseItem(graveSchema, item);
+  }
+
+  async removeGrave(tenantId: string): Promise<void> {
+    const command = new DeleteCommand({ TableName: this.#table, Key: graveKey(tenantId) });
+    await callAws('dynamodb:DeleteItem', () => this.#client.send(command));
+  }
+
   async getIdempotent(tenantId: string, key: string): Promise<IdempotentRecord | undefined> {
     const item = await this.#getItem(idempotencyKey(tenantId, key));
     // DynamoDB may take two days to delete what has expired.
@@ -180,6 +254,96 @@ export class DynamoTenantStore implements TenantStore {
 
   async putIdempotent(tenantId: string, key: string, record: IdempotentRecord): Promise<void> {
     await this.#putItem(idempotencyItem(tenantId, key, record, this.#clock.now()));
+  }
+
+  async takeDestructiveToken(cell: string, key: string, now: Date): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      const item = await this.#getItem(tokensKey(cell));
+      const version = z.int().parse(item?.version ?? 0);
+      const grants = grantToken(z.record(z.string(), z.string()).parse(item?.grants ?? {}), key, now);
+      if (grants === undefined) return false;
+      try {
+        await this.#conditionally(`The tokens of cell ${cell} were just taken by another. Try again.`, () =>
+          this.#client.send(
+            new PutCommand({
+              TableName: this.#table,
+              Item: { ...tokensKey(cell), grants, version: version + 1 },
+              ConditionExpression: 'attribute_not_exists(PK) OR version = :version',
+              ExpressionAttributeValues: { ':version': version },
+            }),
+          ),
+        );
+        return true;
+      } catch (error) {
+        if (!(error instanceof ConflictError) || attempt >= tokenAttempts) throw error;
+      }
+    }
+  }
+
+  async noteSick(cell: string, tenantId: string, since: Date | undefined): Promise<void> {
+    await this.#putItem(sickItem(cell, tenantId, since, this.#clock.now()));
+  }
+
+  async sickTenants(cell: string): Promise<SickTenant[]> {
+    const found: SickTenant[] = [];
+    let from: Record<string, unknown> | undefined;
+    do {
+      const answer = await this.#query({
+        KeyConditionExpression: 'PK = :cell',
+        ExpressionAttributeValues: { ':cell': sickKey(cell, '').PK },
+        ExclusiveStartKey: from,
+      });
+      for (const { tenantId, since } of answer.Items ?? []) {
+        if (since !== undefined) found.push(sickSchema.parse({ tenantId, since }));
+      }
+      from = answer.LastEvaluatedKey;
+    } while (from !== undefined);
+    return found;
+  }
+
+  async getRollout(): Promise<Rollout | undefined> {
+    const item = await this.#getItem(rolloutKey);
+    return item && parseItem(rolloutSchema, item);
+  }
+
+  async saveRollout(next: Rollout, expectedVersion: number): Promise<void> {
+    const stale = `The fleet patch is no longer at recordVersion ${expectedVersion}. Read it again.`;
+    await this.#conditionally(stale, () =>
+      this.#client.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: { ...rolloutSchema.parse(next), ...rolloutKey },
+          ...(expectedVersion === 0
+            ? { ConditionExpression: 'attribute_not_exists(PK)' }
+            : {
+                ConditionExpression: 'recordVersion = :expected',
+                ExpressionAttributeValues: { ':expected': expectedVersion },
+              }),
+        }),
+      ),
+    );
+  }
+
+  async countInCell(cell: string): Promise<number> {
+    const shards = Array.from({ length: dueShards }, (_, shard) => this.#countDue(duePartition(cell, shard)));
+    return (await Promise.all(shards)).reduce((sum, count) => sum + count, 0);
+  }
+
+  async #countDue(partition: string): Promise<number> {
+    let total = 0;
+    let from: Record<string, unknown> | undefined;
+    do {
+      const answer = await this.#query({
+        IndexName: 'due',
+        Select: 'COUNT',
+        KeyConditionExpression: 'duePK = :due',
+        ExpressionAttributeValues: { ':due': partition },
+        ExclusiveStartKey: from,
+      });
+      total += answer.Count ?? 0;
+      from = answer.LastEvaluatedKey;
+    } while (from !== undefined);
+    return total;
   }
 
   async #getItem(key: Record<string, string>): Promise<Record<string, unknown> | undefined> {

@@ -12,11 +12,11 @@ import { ControlPlaneError, TransientError } from '../core/errors.ts';
 import { sizeClasses } from '../core/model/spec.ts';
 import type { Cell, LaunchRequest, TaskRuntime, TaskView } from '../core/ports.ts';
 import { callAws, clientDefaults, errorName } from './aws-errors.ts';
+import { cellTag, memberTag, tenantTag } from './tags.ts';
 
 /** Name of the volume in the `ebs` task definition. */
 export const dataVolumeName = 'etcd-data';
 
-const memberTag = 'etcd-nanny:member';
 const describeBatch = 100;
 const passing = /capacity is unavailable|limit on the number of|rate limit|try again/i;
 
@@ -137,11 +137,7 @@ function runTaskInput(request: LaunchRequest): RunTaskCommandInput {
     clientToken: `${tenantId}-${memberName}`,
     startedBy: startedBy(tenantId),
     propagateTags: 'NONE',
-    tags: [
-      { key: 'etcd-nanny:tenant', value: tenantId },
-      { key: memberTag, value: memberName },
-      { key: 'etcd-nanny:cell', value: cell.id },
-    ],
+    tags: tagsOf(request),
     networkConfiguration: {
       awsvpcConfiguration: {
         subnets: [subnet.subnetId],
@@ -161,6 +157,7 @@ function runTaskInput(request: LaunchRequest): RunTaskCommandInput {
           environment: [
             { name: 'NANNY_TENANT', value: tenantId },
             { name: 'NANNY_MEMBER', value: memberName },
+            ...(request.work ? [{ name: 'NANNY_WORK', value: '1' }] : []),
           ],
         },
       ],
@@ -169,7 +166,14 @@ function runTaskInput(request: LaunchRequest): RunTaskCommandInput {
   };
 }
 
-function ebsVolume({ cell, storageGiB }: LaunchRequest) {
+const tagsOf = ({ cell, tenantId, memberName }: LaunchRequest) => [
+  { key: tenantTag, value: tenantId },
+  { key: memberTag, value: memberName },
+  { key: cellTag, value: cell.id },
+];
+
+function ebsVolume(request: LaunchRequest) {
+  const { cell, storageGiB, keepDisk = false, work } = request;
   return {
     name: dataVolumeName,
     managedEBSVolume: {
@@ -178,8 +182,10 @@ function ebsVolume({ cell, storageGiB }: LaunchRequest) {
       sizeInGiB: storageGiB,
       filesystemType: 'xfs' as const,
       encrypted: true,
-      // Kept disks come with recovery from disks: docs/decisions/ says why not before.
-      terminationPolicy: { deleteOnTermination: true },
+      ...(work?.snapshotId !== undefined && { snapshotId: work.snapshotId }),
+      // By these a kept volume is found and told from everybody else's (ec2-volumes.ts).
+      tagSpecifications: [{ resourceType: 'volume' as const, tags: tagsOf(request) }],
+      terminationPolicy: { deleteOnTermination: !keepDisk },
     },
   };
 }
@@ -195,5 +201,6 @@ function taskView(task: Task): TaskView {
     stopCode: task.stopCode,
     stoppedReason: task.stoppedReason,
     memberName: task.tags?.find(({ key }) => key === memberTag)?.value,
+    tenantId: task.tags?.find(({ key }) => key === tenantTag)?.value,
   };
 }

@@ -4,7 +4,20 @@ import * as z from 'zod';
 import { ControlPlaneError, LeaseLostError, TransientError } from '../core/errors.ts';
 import { etcdIdSchema } from '../core/model/names.ts';
 import type { KeyVault, NannyClient, NannyTarget } from '../core/ports.ts';
-import { adminErrorSchema, emptySchema, type NannyStatus, nannyStatusSchema } from '../core/wire/admin.ts';
+import {
+  adminErrorSchema,
+  type BackupOrder,
+  emptySchema,
+  type HashKvAnswer,
+  hashKvAnswerSchema,
+  type NannyStatus,
+  nannyStatusSchema,
+  type RenewOrder,
+  type SnapshotProgress,
+  type SnapshotRequest,
+  type SwapRequest,
+  snapshotProgressSchema,
+} from '../core/wire/admin.ts';
 
 const adminPort = 2378;
 const answerLimit = 1024 * 1024;
@@ -65,6 +78,49 @@ export class NannyHttpClient implements NannyClient {
     await this.#call(target, emptySchema, change('leadership', fence, { toEtcdId }));
   }
 
+  async compact(target: NannyTarget, fence: number, revision: number): Promise<void> {
+    await this.#call(target, emptySchema, change('compact', fence, { revision }));
+  }
+
+  async defragment(target: NannyTarget, fence: number): Promise<void> {
+    await this.#call(target, emptySchema, change('defragment', fence, {}));
+  }
+
+  async disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }> {
+    const answer = z.strictObject({ disarmed: z.int() });
+    return await this.#call(target, answer, change('alarms/disarm', fence, {}));
+  }
+
+  async hashKv(target: NannyTarget, revision: number): Promise<HashKvAnswer> {
+    return await this.#call(target, hashKvAnswerSchema, change('hashkv', 0, { revision }));
+  }
+
+  async backup(target: NannyTarget, fence: number, order: BackupOrder): Promise<void> {
+    await this.#call(target, emptySchema, change('backup', fence, { ...order }));
+  }
+
+  async snapshot(target: NannyTarget, fence: number, request: SnapshotRequest): Promise<SnapshotProgress> {
+    return await this.#call(target, snapshotProgressSchema, change('snapshot', fence, { ...request }));
+  }
+
+  async downgrade(
+    target: NannyTarget,
+    fence: number,
+    action: 'validate' | 'enable' | 'cancel',
+    version: string,
+  ): Promise<void> {
+    await this.#call(target, emptySchema, change('downgrade', fence, { action, version }));
+  }
+
+  async swap(target: NannyTarget, fence: number, request: SwapRequest): Promise<void> {
+    await this.#call(target, emptySchema, change('swap', fence, { ...request }));
+  }
+
+  async renew(target: NannyTarget, fence: number, order: RenewOrder): Promise<void> {
+    const call = { ...change('renew', fence, { ...order }), timeoutMs: this.#changeTimeoutMs * 2 };
+    await this.#call(target, emptySchema, call);
+  }
+
   async #call<T>(target: NannyTarget, schema: z.ZodType<T>, call: Call): Promise<T> {
     const where = `nanny ${target.ip} of tenant ${target.tenant.tenantId}`;
     const { status, body } = await this.#send(target, call, where);
@@ -85,7 +141,7 @@ export class NannyHttpClient implements NannyClient {
       throw new ControlPlaneError('no-pki', `Tenant ${tenantId} has no certificates yet.`);
     }
     const key = await this.#key(tenantId, pki.controlPlaneKey);
-    const timeoutMs = call.method === 'GET' ? this.#readTimeoutMs : this.#changeTimeoutMs;
+    const timeoutMs = call.timeoutMs ?? (call.method === 'GET' ? this.#readTimeoutMs : this.#changeTimeoutMs);
     return await new Promise((resolve, reject) => {
       const unreachable = (error: Error): void =>
         reject(new TransientError(`The ${where} cannot be reached: ${error.message}`, { cause: error }));
@@ -152,6 +208,8 @@ interface Call {
   readonly path: string;
   readonly fence?: number;
   readonly body?: string;
+  /** Where the usual one is too short: certificates come from join first, then etcd is stopped and started. */
+  readonly timeoutMs?: number;
 }
 
 function change(what: string, fence: number, body: Record<string, unknown>): Call {

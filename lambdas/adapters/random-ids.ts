@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Ids } from '../core/ports.ts';
+import { ulidText } from '../core/ulid.ts';
 
-const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const memberAlphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 const randomBits = 80n;
 
@@ -15,9 +15,7 @@ export function randomIds(clock: Pick<Clock, 'now'>, random: (bytes: number) => 
     ulid() {
       const fresh = (BigInt(clock.now().getTime()) << randomBits) | BigInt(`0x${random(10).toString('hex')}`);
       last = fresh >> randomBits > last >> randomBits ? fresh : last + 1n;
-      let text = '';
-      for (let shift = 125n; shift >= 0n; shift -= 5n) text += crockford[Number((last >> shift) & 31n)];
-      return text;
+      return ulidText(last);
     },
     memberName() {
       let name = 'm';

@@ -8,6 +8,7 @@ import { callAws, clientDefaults } from './aws-errors.ts';
  * | method | AWS actions | resource |
  * |---|---|---|
  * | look | sqs:SendMessage | the queue of the duty |
+ * | lookAtFleet | sqs:SendMessage | the queue of the sweep |
  */
 export class SqsDispatcher implements Dispatcher {
   readonly #client: SQSClient;
@@ -23,9 +24,17 @@ export class SqsDispatcher implements Dispatcher {
     if (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > 900) {
       throw new RangeError(`delaySeconds must be a whole number from 0 to 900, is ${delaySeconds}`);
     }
+    await this.#send(duty, { tenantId }, delaySeconds);
+  }
+
+  async lookAtFleet(): Promise<void> {
+    await this.#send('sweep', { fleet: 'patch' }, 0);
+  }
+
+  async #send(duty: Duty, message: object, delaySeconds: number): Promise<void> {
     const command = new SendMessageCommand({
       QueueUrl: this.#queues[duty],
-      MessageBody: JSON.stringify({ tenantId }),
+      MessageBody: JSON.stringify(message),
       DelaySeconds: delaySeconds,
     });
     await callAws('sqs:SendMessage', () => this.#client.send(command));

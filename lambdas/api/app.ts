@@ -47,7 +47,8 @@ async function serve(c: HonoContext, endpoint: Endpoint, deps: ApiDeps): Promise
       : await once(
           deps,
           {
-            tenantId: (input.params as { tenantId: string }).tenantId,
+            // Requests that name no tenant are kept under a name that no tenant can have.
+            tenantId: (input.params as { tenantId?: string }).tenantId ?? '*',
             key: input.idempotencyKey,
             method: endpoint.method,
             path: c.req.path,

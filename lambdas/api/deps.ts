@@ -1,4 +1,14 @@
-import type { Cell, Clock, Dispatcher, Ids, KeyVault, Log, Pki, TenantStore } from '../core/ports.ts';
+import type {
+  BackupObjects,
+  Cell,
+  Clock,
+  Dispatcher,
+  Ids,
+  KeyVault,
+  Log,
+  Pki,
+  TenantStore,
+} from '../core/ports.ts';
 import type { VersionCatalog } from './versions.ts';
 
 /** All the world that the API's routes see. */
@@ -13,6 +23,8 @@ export interface ApiDeps {
   readonly cells: readonly Cell[];
   /** Queues of one cell. */
   dispatcherOf(cell: Cell): Dispatcher;
+  /** What is in the backup bucket of one cell, by name. */
+  objectsOf(cell: Cell): Pick<BackupObjects, 'list'>;
   readonly versions: VersionCatalog;
   readonly maxTenants: number;
 }

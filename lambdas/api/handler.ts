@@ -3,6 +3,7 @@ import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
 import { randomIds } from '../adapters/random-ids.ts';
+import { S3BackupObjects } from '../adapters/s3-backup-objects.ts';
 import { SqsDispatcher } from '../adapters/sqs-dispatcher.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import { createPki } from '../pki/x509-pki.ts';
@@ -22,6 +23,7 @@ export const handler = handle(
     log: jsonLog({ clock, fields: { function: 'api' } }),
     cells: env.CELLS,
     dispatcherOf: (cell) => new SqsDispatcher({ queues: cell.queues }),
+    objectsOf: (cell) => new S3BackupObjects({ bucket: cell.backupBucket }),
     versions: env.ETCD_VERSIONS,
     maxTenants: env.MAX_TENANTS,
   }),

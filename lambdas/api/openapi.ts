@@ -2,16 +2,23 @@ import * as z from 'zod';
 import { connectionSchema } from '../core/connection/connection.ts';
 import { conditionSchema } from '../core/model/condition.ts';
 import { operationSchema, timelineEventSchema } from '../core/model/operation.ts';
+import { rolloutSchema } from '../core/model/rollout.ts';
 import { tenantSpecSchema } from '../core/model/spec.ts';
 import { memberDocumentSchema, tenantDocumentSchema } from '../core/tenant-document.ts';
 import type { Endpoint } from './endpoint.ts';
 import { idempotencyKeySchema } from './input.ts';
 import { problemSchema } from './problem.ts';
+import { backupListSchema } from './routes/backups.ts';
 import { credentialsBodySchema } from './routes/credentials.ts';
+import { fleetPatchBodySchema } from './routes/fleet-patch.ts';
 import { endpoints } from './routes/index.ts';
+import { reasonBodySchema } from './routes/reason-body.ts';
+import { restoreAnswerSchema, restoreBodySchema } from './routes/restore.ts';
+import { rotateCaBodySchema } from './routes/rotate-ca.ts';
 import { specBodySchema } from './routes/spec-body.ts';
 import {
   credentialsAnswerSchema,
+  fleetPatchAnswerSchema,
   operationAnswerSchema,
   operationPageSchema,
   tenantAnswerSchema,
@@ -27,10 +34,14 @@ const answers = {
   Member: memberDocumentSchema,
   Condition: conditionSchema,
   Operation: operationSchema,
+  Restore: restoreAnswerSchema,
   TimelineEvent: timelineEventSchema,
+  BackupList: backupListSchema,
   Connection: connectionSchema,
   Credentials: credentialsAnswerSchema,
   Versions: versionsSchema,
+  FleetPatch: rolloutSchema,
+  FleetPatchAnswer: fleetPatchAnswerSchema,
   TenantAndOperation: tenantAnswerSchema,
   OperationAccepted: operationAnswerSchema,
   TenantPage: tenantPageSchema,
@@ -38,7 +49,14 @@ const answers = {
   TimelinePage: timelinePageSchema,
   Problem: problemSchema,
 };
-const bodies = { TenantRequest: specBodySchema, CredentialsRequest: credentialsBodySchema };
+const bodies = {
+  TenantRequest: specBodySchema,
+  CredentialsRequest: credentialsBodySchema,
+  ReasonRequest: reasonBodySchema,
+  RotateRequest: rotateCaBodySchema,
+  RestoreRequest: restoreBodySchema,
+  FleetPatchRequest: fleetPatchBodySchema,
+};
 
 type JsonSchema = Record<string, unknown>;
 const reference = (id: string) => `#/components/schemas/${id}`;

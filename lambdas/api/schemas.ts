@@ -1,9 +1,12 @@
 import * as z from 'zod';
 import { tenantIdSchema } from '../core/model/names.ts';
 import { operationSchema, timelineEventSchema } from '../core/model/operation.ts';
+import { rolloutSchema } from '../core/model/rollout.ts';
 import { tenantDocumentSchema } from '../core/tenant-document.ts';
 
 export const tenantParams = z.strictObject({ tenantId: tenantIdSchema });
+
+export const noParams = z.strictObject({});
 
 export const noQuery = z.strictObject({});
 
@@ -28,6 +31,7 @@ export const pageOf = <S extends z.ZodType>(item: S) =>
   });
 
 export const operationAnswerSchema = z.strictObject({ operation: operationSchema });
+export const fleetPatchAnswerSchema = z.strictObject({ rollout: rolloutSchema });
 export const tenantAnswerSchema = z.strictObject({
   tenant: tenantDocumentSchema,
   operation: operationSchema,

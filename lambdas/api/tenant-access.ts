@@ -35,7 +35,15 @@ export async function currentOperation(
 }
 
 export async function documentOf(deps: ApiDeps, tenant: TenantRecord): Promise<TenantDocument> {
-  return tenantDocument(tenant, cellOf(deps, tenant), await currentOperation(deps, tenant));
+  const ids = [tenant.operation?.operationId, tenant.remediation?.operationId];
+  const operations = await Promise.all(
+    ids.map((id) => (id === undefined ? undefined : deps.store.getOperation(tenant.tenantId, id))),
+  );
+  return tenantDocument(
+    tenant,
+    cellOf(deps, tenant),
+    operations.filter((operation) => operation !== undefined),
+  );
 }
 
 /**

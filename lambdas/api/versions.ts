@@ -7,12 +7,23 @@ import {
   versionsInState,
 } from '../../node-image/binaries/versions.ts';
 import { compareVersions } from '../core/version-order.ts';
+import type { VersionGate } from '../core/version-rules.ts';
 
 /** What this deployment offers: the binaries that its image carries. */
 export interface VersionCatalog {
   readonly default: string;
   readonly offered: readonly string[];
 }
+
+/** The rules of `etcd-versions.json`, as plans know them. */
+export const versionGateOf = (known: EtcdVersions = etcdVersions): VersionGate => ({
+  upgrades: known.upgrades,
+  refusal(version) {
+    const entry = knownVersion(version, known);
+    if (entry === undefined) return 'it is not a version this project knows';
+    return entry.state === 'refused' ? entry.reason : undefined;
+  },
+});
 
 export type VersionChoice =
   | { readonly ok: true; readonly version: string }

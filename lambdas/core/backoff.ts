@@ -8,13 +8,20 @@ const longestMs = 300_000;
 export const backoffMs = (failures: number): number =>
   Math.min(longestMs, 1000 * 2 ** Math.min(failures, 12));
 
-/** Another attempt has failed. */
-export function withBackoff(tenant: TenantRecord, reason: string, now: Date): TenantRecord {
+/** Another attempt has failed: the `failures`th, or one more than the record knows of. */
+export function withBackoff(
+  tenant: TenantRecord,
+  reason: string,
+  now: Date,
+  failures = failuresOf(tenant) + 1,
+): TenantRecord {
   const duty = dutyOf(tenant);
-  const failures = (tenant.backoff?.duty === duty ? tenant.backoff.failures : 0) + 1;
   const until = new Date(now.getTime() + backoffMs(failures)).toISOString();
   return { ...tenant, backoff: { duty, failures, until, reason: reason.slice(0, 1000) } };
 }
+
+const failuresOf = (tenant: TenantRecord): number =>
+  tenant.backoff?.duty === dutyOf(tenant) ? tenant.backoff.failures : 0;
 
 export const withoutBackoff = ({ backoff: _backoff, ...tenant }: TenantRecord): TenantRecord => tenant;
 

@@ -1,8 +1,11 @@
+import { authorityConditions } from './authority-condition.ts';
+import { backupConditions } from './backup/conditions.ts';
+import { clusterIdsSeen } from './cluster-ids.ts';
+import { clockCondition, spaceCondition, type Verdict } from './machine-conditions.ts';
 import { quorumOf, wantedMembers } from './members.ts';
 import type { Condition, ConditionType } from './model/condition.ts';
 import type { Member } from './model/member.ts';
 import type { TenantRecord, TenantStatus } from './model/tenant.ts';
-import { clusterIdsSeen } from './safety.ts';
 import { spreadProblem } from './spread.ts';
 import { type Observation, taskEnd, taskState } from './step.ts';
 import type { NannyStatus } from './wire/admin.ts';
@@ -28,14 +31,18 @@ export function assessHealth(
   now: Date,
   zones: readonly string[],
 ): Health {
-  const members = wantedMembers(tenant);
+  const all = wantedMembers(tenant);
+  // Who is on the way in counts for nothing yet: it does not vote, and an operation or a repair waits for it.
+  const formed = tenant.incarnation.state === 'formed';
+  const members = formed ? all.filter((member) => member.state === 'voting') : all;
   const at = now.toISOString();
   const seen = Object.fromEntries(
-    members.map((member) => [member.name, look(member, observation, now, at)] as const),
+    all.map((member) => [member.name, seenOf(member, observation, now)] as const),
   );
   const healthy = members.filter((member) => seen[member.name]?.healthy);
   const sick = members.filter((member) => seen[member.name]?.healthy === false);
   const unconfirmed = members.filter((member) => seen[member.name] === undefined);
+  const missing = tenant.spec.members - members.length;
   const quorum = quorumOf(Math.max(members.length, 1));
   const clusterIds = clusterIdsSeen(tenant, observation);
   const spreadOut = spreadProblem(
@@ -46,11 +53,10 @@ export function assessHealth(
     (member) =>
       seen[member.name]?.version !== undefined && seen[member.name]!.version !== tenant.spec.version,
   );
-  const full = fullestDisk(tenant, observation);
   const names = (some: readonly Member[]) => some.map((member) => member.name).join(', ');
   const sickText = sick.map((member) => `${member.name}: ${seen[member.name]?.problem}`).join('; ');
 
-  const verdict = (type: ConditionType, status: Condition['status'], reason: string, message: string) =>
+  const verdict: Verdict = (type, status, reason, message) =>
     condition(tenant, at, type, status, reason, message);
   const conditions = [
     healthy.length >= quorum
@@ -72,7 +78,14 @@ export function assessHealth(
             'MembersUnconfirmed',
             `${names(unconfirmed)} cannot be reached; a second source has to confirm it.`,
           )
-        : verdict('AllMembersHealthy', 'True', 'AllHealthy', `All ${members.length} members are healthy.`),
+        : missing > 0
+          ? verdict(
+              'AllMembersHealthy',
+              'False',
+              'MembersMissing',
+              `${members.length} of ${tenant.spec.members} members are there, all of them healthy; ${missing} more on the way.`,
+            )
+          : verdict('AllMembersHealthy', 'True', 'AllHealthy', `All ${members.length} members are healthy.`),
     spreadOut
       ? verdict('SpreadOverZones', 'False', 'Uneven', `${spreadOut}.`)
       : verdict('SpreadOverZones', 'True', 'Even', 'Members are spread evenly over the zones.'),
@@ -84,14 +97,7 @@ export function assessHealth(
           `${names(outdated)} does not run etcd ${tenant.spec.version}.`,
         )
       : verdict('UpToDate', 'True', 'VersionAsWanted', `All members run etcd ${tenant.spec.version}.`),
-    full > 0.85
-      ? verdict(
-          'SpaceAvailable',
-          'False',
-          'QuotaNearlyUsed',
-          `The database uses ${percent(full)} of its quota.`,
-        )
-      : verdict('SpaceAvailable', 'True', 'BelowQuota', 'The database is below 85 % of its quota.'),
+    spaceCondition(tenant, observation, verdict),
     healthy.length > quorum || (members.length === 1 && healthy.length === 1)
       ? verdict(
           'QuorumSafe',
@@ -115,8 +121,11 @@ export function assessHealth(
           `Members speak of clusters ${[...clusterIds].sort().join(', ')}.`,
         )
       : verdict('ClusterIdConsistent', 'True', 'OneCluster', 'All members speak of one cluster.'),
+    clockCondition(observation, now, verdict),
+    ...backupConditions(tenant, observation, now, verdict),
+    ...authorityConditions(tenant, now, verdict),
   ];
-  const degraded = sick.length > 0 || clusterIds.size > 1 || members.length < tenant.spec.members;
+  const degraded = sick.length > 0 || clusterIds.size > 1 || missing > 0;
   return {
     members: seen,
     conditions,
@@ -136,7 +145,12 @@ export function statusFrom(tenant: TenantRecord, health: Health, now: Date): Ten
     : { phase: 'degraded', conditions: health.conditions, since, reason: health.reason };
 }
 
-function look(member: Member, observation: Observation, now: Date, at: string): Seen | undefined {
+/**
+ * What was seen of one member; undefined where one source only says that it is gone. A member that can be reached
+ * tells of itself; else two sources have to agree.
+ */
+export function seenOf(member: Member, observation: Observation, now: Date): Seen | undefined {
+  const at = now.toISOString();
   const nanny = observation.nannies[member.name];
   const task = taskState(member, observation, now);
   if (nanny?.reachable) {
@@ -193,15 +207,5 @@ function condition(
   return { type, status, reason, message, since: before?.status === status ? before.since : at };
 }
 
-function fullestDisk(tenant: TenantRecord, observation: Observation): number {
-  const quota = tenant.spec.quotaMiB * 1024 * 1024;
-  const sizes = Object.values(observation.nannies).map((nanny) =>
-    nanny.reachable ? (nanny.status.self?.dbSize ?? 0) : 0,
-  );
-  return Math.max(0, ...sizes) / quota;
-}
-
 const revisionOf = (nanny: Observation['nannies'][string]): number =>
   nanny.reachable ? (nanny.status.self?.revision ?? 0) : 0;
-
-const percent = (ratio: number): string => `${Math.round(ratio * 100)} %`;

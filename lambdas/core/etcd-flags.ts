@@ -36,10 +36,7 @@ const watchProgressInterval = '5s';
  */
 export function renderEtcdArguments(input: EtcdFlagsInput): string[] {
   const { ip, spec } = input;
-  const initialCluster = Object.entries(input.initialCluster)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, url]) => `${name}=${url}`)
-    .join(',');
+  const initialCluster = initialClusterFlag(input.initialCluster);
   return [
     `--name=${input.memberName}`,
     '--data-dir={{data}}',
@@ -77,6 +74,13 @@ export function renderEtcdArguments(input: EtcdFlagsInput): string[] {
     ...flagsOfMinor(input.version),
   ];
 }
+
+/** The same text for the same cluster, whoever asks. */
+export const initialClusterFlag = (initialCluster: Readonly<Record<string, string>>): string =>
+  Object.entries(initialCluster)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, url]) => `${name}=${url}`)
+    .join(',');
 
 function autoCompaction(wanted: TenantSpec['autoCompaction']): string[] {
   switch (wanted.mode) {

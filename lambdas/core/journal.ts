@@ -1,6 +1,8 @@
+import { dutyOf } from './duty.ts';
 import type { Operation, OperationStep, TimelineEvent } from './model/operation.ts';
+import type { RestoreReport } from './model/restore.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import type { Clock, Ids, Log, TenantStore } from './ports.ts';
+import type { Clock, Duty, Ids, Log, TenantStore } from './ports.ts';
 
 /** Steps kept of one operation; the first half is never dropped, so that the beginning of the story stays. */
 const stepsKept = 200;
@@ -20,21 +22,30 @@ type EventKind = TimelineEvent['kind'];
  * written is logged and never stops the work. Only `close` is awaited and may fail.
  */
 export interface Journal {
-  done(name: string, detail: string, startedAt: Date, kind?: EventKind): void;
+  /** Whether what is worked on is still what it writes of. */
+  isOf(tenant: TenantRecord): boolean;
+  done(name: string, detail: string, startedAt: Date, kind?: EventKind | 'none'): void;
   waiting(name: string, reason: string): void;
   failed(name: string, reason: string, startedAt: Date): void;
   refused(name: string, rule: string, reason: string): void;
   event(kind: EventKind, message: string, more?: Partial<Pick<TimelineEvent, 'rule' | 'member'>>): void;
+  /** What the operation is called has changed: a repair turned out to be a recovery. */
+  retitle(kind: Operation['kind']): void;
   /** Ends the operation; harmless to repeat. */
-  close(state: 'succeeded' | 'failed', message: string): Promise<void>;
+  close(state: 'succeeded' | 'failed', message: string, report?: RestoreReport): Promise<void>;
   flush(): Promise<void>;
 }
 
-export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Promise<Journal> {
+export async function openJournal(
+  deps: JournalDeps,
+  tenant: TenantRecord,
+  duty: Duty = dutyOf(tenant),
+): Promise<Journal> {
   const { tenantId } = tenant;
   const now = (): string => deps.clock.now().toISOString();
-  const operationId = tenant.operation?.operationId;
-  let operation = tenant.operation && (await load(deps, tenant, tenant.operation));
+  const current = currentOperation(tenant, duty);
+  const operationId = current?.operationId;
+  let operation = current && (await load(deps, tenant, current));
   let pending: Promise<void> = Promise.resolve();
 
   const later = (what: string, write: () => Promise<void>): void => {
@@ -60,14 +71,16 @@ export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Prom
   const last = (): OperationStep | undefined => steps().at(-1);
 
   return {
+    isOf: (newest) => currentOperation(newest, duty)?.operationId === operationId,
     event,
     done(name, detail, startedAt, kind = 'done') {
-      const before = last();
-      // Done again because the world has not caught up with it: one line is enough.
-      if (before?.outcome === 'done' && before.name === name && before.detail === detail) return;
+      const before = steps().findLast((entry) => !isWait(entry));
+      // Done again because the world has not caught up with it, and waited for in between: one line is enough.
+      const same = before?.outcome === 'done' && before.name === name && before.detail === detail;
+      if (same && isRecent(before, deps.clock.now())) return;
       const entry = { name, detail, startedAt: startedAt.toISOString(), endedAt: now() };
       update(detail, [...ended(steps(), now()), { ...entry, outcome: 'done' }]);
-      event(kind, detail);
+      if (kind !== 'none') event(kind, detail);
     },
     waiting(name, reason) {
       const running = last();
@@ -98,16 +111,35 @@ export async function openJournal(deps: JournalDeps, tenant: TenantRecord): Prom
       update(`${rule}: ${reason}`, [...ended(steps(), now()), { ...entry, outcome: 'refused' }]);
       event('refused', `${name}: ${reason}`, { rule });
     },
-    async close(state, message) {
+    retitle(kind) {
+      if (operation !== undefined) operation = { ...operation, kind };
+    },
+    async close(state, message, report) {
       await pending;
       if (operation === undefined) return;
       const at = now();
-      operation = { ...operation, state, message, updatedAt: at, endedAt: at, steps: ended(steps(), at) };
-      await deps.store.putOperation(operation);
+      const closing = { state, message, updatedAt: at, endedAt: at, steps: ended(steps(), at) };
+      const next: Operation = { ...operation, ...closing, ...(report && { report }) };
+      operation = next;
+      await deps.store.putOperation(next);
     },
     flush: () => pending,
   };
 }
+
+/** What is worked on now: remediation goes before the operation that it interrupts. Who works beside has only its own. */
+function currentOperation(tenant: TenantRecord, duty: Duty): TenantRecord['operation'] {
+  const { operation, remediation } = tenant;
+  if (duty === 'backup') {
+    return operation?.kind === 'backup' || operation?.kind === 'drill' ? operation : undefined;
+  }
+  return remediation !== undefined && dutyOf(tenant) === 'remediate'
+    ? { operationId: remediation.operationId, kind: remediation.kind }
+    : operation;
+}
+
+/** Begun by the control plane itself, unless the API has written another down. */
+const byItself: readonly Operation['kind'][] = ['remediate', 'recover', 'rotate-ca'];
 
 /** The operation as stored; a new one when the caller that wanted it died before it was written. */
 async function load(
@@ -116,20 +148,30 @@ async function load(
   { operationId, kind }: NonNullable<TenantRecord['operation']>,
 ): Promise<Operation> {
   const stored = await deps.store.getOperation(tenant.tenantId, operationId);
-  if (stored !== undefined) return stored;
+  // A remediation may turn out to be a recovery, or end in a resize.
+  if (stored !== undefined) return { ...stored, kind };
   const at = deps.clock.now().toISOString();
   return {
     operationId,
     tenantId: tenant.tenantId,
     kind,
     state: 'running',
-    requestedBy: tenant.owner,
+    requestedBy: byItself.includes(kind) ? 'etcd-nanny' : tenant.owner,
     createdAt: at,
     updatedAt: at,
     message: '',
     steps: [],
   };
 }
+
+/** Longer than ECS takes to tell what was asked of it. */
+const catchUpMs = 2 * 60_000;
+
+/** As the plans name their waits. */
+const isWait = ({ name }: OperationStep): boolean => name.startsWith('wait-for-') || name === 'fence';
+
+const isRecent = ({ endedAt }: OperationStep, now: Date): boolean =>
+  endedAt !== undefined && now.getTime() - Date.parse(endedAt) < catchUpMs;
 
 const ended = (steps: OperationStep[], at: string): OperationStep[] =>
   steps.map((entry) => (entry.outcome === 'running' ? { ...entry, outcome: 'done', endedAt: at } : entry));

@@ -52,6 +52,10 @@ export interface HeldTenant {
   remove(): Promise<void>;
 }
 
+/** A holder that died leaves its lease on the record: once it has run out, it means nothing. */
+export const isLeased = ({ lease }: TenantRecord, now: Date): boolean =>
+  lease !== undefined && Date.parse(lease.expiresAt) > now.getTime();
+
 const iso = (at: number): string => new Date(at).toISOString();
 
 export async function acquire(
@@ -65,7 +69,7 @@ export async function acquire(
     if (stored === undefined) return { kind: 'gone' };
     if (dutyOf(stored) !== duty) return { kind: 'other-duty', duty: dutyOf(stored) };
     const now = deps.clock.now().getTime();
-    if (stored.lease !== undefined && Date.parse(stored.lease.expiresAt) > now) {
+    if (isLeased(stored, deps.clock.now())) {
       return { kind: 'busy', tenant: stored };
     }
     const fence = stored.fence + 1;

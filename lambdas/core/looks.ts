@@ -12,15 +12,33 @@ const messageSchema = z.union([
   z
     .object({ 'detail-type': z.literal('ECS Task State Change'), detail: z.looseObject({}) })
     .transform(({ detail }) => tenantOfTask(detail)),
+  z
+    .object({
+      'detail-type': z.literal('CloudWatch Alarm State Change'),
+      detail: z.looseObject({ alarmName: z.string() }),
+    })
+    .transform(({ detail }) => tenantOfAlarm(detail.alarmName)),
+  // Of the whole fleet, not of a tenant: the sweep serves it by itself.
+  z.object({ fleet: z.literal('patch') }).transform(() => undefined),
+  // Notices of AWS name tasks, not tenants: the sweep reads them itself.
+  z.object({ 'detail-type': z.literal('AWS Health Event') }).transform(() => undefined),
 ]);
 
 const startedByPrefix = 'etcd-nanny/';
+/** Names of a tenant's alarms: `etcd-nanny/<tenantId>/<what>`. */
+export const alarmPrefix = 'etcd-nanny/';
 
 /** A task that comes up tells of itself through join; here only its end is news. */
 function tenantOfTask({ startedBy, lastStatus }: Record<string, unknown>): string | undefined {
   if (lastStatus !== 'STOPPED') return undefined;
   if (typeof startedBy !== 'string' || !startedBy.startsWith(startedByPrefix)) return undefined;
   return tenantIdSchema.safeParse(startedBy.slice(startedByPrefix.length)).data;
+}
+
+/** Whichever way it turned: what the alarm saw is looked at, never believed. */
+function tenantOfAlarm(alarmName: string): string | undefined {
+  if (!alarmName.startsWith(alarmPrefix)) return undefined;
+  return tenantIdSchema.safeParse(alarmName.slice(alarmPrefix.length).split('/')[0]).data;
 }
 
 export interface BatchAnswer {
@@ -64,6 +82,12 @@ export async function serveLooks(
   );
   return { batchItemFailures: failed.flat().map((itemIdentifier) => ({ itemIdentifier })) };
 }
+
+/** Whether a batch asks for a look at the fleet patch. */
+export const namesFleet = (rawEvent: unknown): boolean =>
+  batchSchema
+    .parse(rawEvent)
+    .Records.some(({ body }) => z.object({ fleet: z.literal('patch') }).safeParse(parseJson(body)).success);
 
 function parseJson(text: string): unknown {
   try {

@@ -12,8 +12,18 @@ export const quorumOf = (voters: number): number => Math.floor(voters / 2) + 1;
 /** The id ECS gives a task: last part of its ARN. It is also the session name of the task role's credentials. */
 export const taskIdOf = (taskArn: string): string => taskArn.slice(taskArn.lastIndexOf('/') + 1);
 
-export const membersOf = (tenant: TenantRecord): Member[] =>
-  Object.values(tenant.members).sort((a, b) => (a.name < b.name ? -1 : 1));
+/** Records are never changed in place, and one look asks for their members dozens of times. */
+const inOrder = new WeakMap<TenantRecord['members'], readonly Member[]>();
+
+/** In the order of their names. */
+export function membersOf({ members }: TenantRecord): readonly Member[] {
+  let sorted = inOrder.get(members);
+  if (sorted === undefined) {
+    sorted = Object.values(members).sort((a, b) => (a.name < b.name ? -1 : 1));
+    inOrder.set(members, sorted);
+  }
+  return sorted;
+}
 
 /** All that are not on their way out. */
 export const wantedMembers = (tenant: TenantRecord) =>
@@ -22,10 +32,10 @@ export const wantedMembers = (tenant: TenantRecord) =>
 export const membersIn = <S extends Member['state']>(tenant: TenantRecord, ...states: S[]): MemberIn<S>[] =>
   membersOf(tenant).filter((member): member is MemberIn<S> => (states as string[]).includes(member.state));
 
-/** ARNs of the tasks that the record knows of. */
+/** ARNs of the tasks that the record knows of: members' and the worker's. */
 export const taskArnsOf = (tenant: TenantRecord): string[] =>
-  membersOf(tenant).flatMap((member) =>
-    'taskArn' in member && member.taskArn !== undefined ? [member.taskArn] : [],
+  [...membersOf(tenant), ...(tenant.work ? [tenant.work] : [])].flatMap((owner) =>
+    'taskArn' in owner && owner.taskArn !== undefined ? [owner.taskArn] : [],
   );
 
 /** The record with some members replaced. */
@@ -33,6 +43,19 @@ export const withMembers = (tenant: TenantRecord, members: readonly Member[]): T
   ...tenant,
   members: { ...tenant.members, ...Object.fromEntries(members.map((member) => [member.name, member])) },
 });
+
+/**
+ * `--initial-cluster` of a member that joins a formed cluster: everybody etcd lists now, itself included; etcd refuses
+ * to start when the number differs from its own list.
+ */
+export const etcdCluster = (tenant: TenantRecord): Record<string, string> =>
+  Object.fromEntries(
+    membersOf(tenant).flatMap((member) =>
+      'etcdId' in member && member.etcdId !== undefined && member.ip !== undefined
+        ? [[member.name, peerUrl(member.ip)] as const]
+        : [],
+    ),
+  );
 
 /** On its way out: keeps what is needed to stop its task. */
 export function leaving(member: Member, reason: string, at: string): MemberIn<'leaving'> {
@@ -42,6 +65,7 @@ export function leaving(member: Member, reason: string, at: string): MemberIn<'l
     name: member.name,
     zone: member.zone,
     requestedAt: member.requestedAt,
+    ...(member.made && { made: member.made }),
     ...('taskArn' in member && { taskArn: member.taskArn }),
     ...('ip' in member && { ip: member.ip }),
     ...('etcdId' in member && { etcdId: member.etcdId }),

@@ -28,9 +28,12 @@ export interface Observer {
 
 /** While a look stays awake it polls nannies often, but ECS not more than this: its calls are throttled. */
 const tasksFreshMs = 800;
+/** Only we change names, and `forget` is called when we have. */
+const namesFreshMs = 10_000;
 
 export function createObserver(deps: ObserveDeps, options: ObserveOptions): Observer {
   let cached: { key: string; at: number; tasks: Record<string, TaskView> } | undefined;
+  let named: { serviceId: string; at: number; names: string[] } | undefined;
 
   const tasks = async (tenant: TenantRecord): Promise<Record<string, TaskView>> => {
     const known = taskArnsOf(tenant);
@@ -46,27 +49,32 @@ export function createObserver(deps: ObserveDeps, options: ObserveOptions): Obse
     return cached.tasks;
   };
 
+  const names = async (tenant: TenantRecord): Promise<string[]> => {
+    const serviceId = tenant.nameServiceId;
+    if (deps.names === undefined || serviceId === undefined) return [];
+    const now = deps.clock.now().getTime();
+    if (named?.serviceId === serviceId && now - named.at < namesFreshMs) return named.names;
+    named = { serviceId, at: now, names: Object.keys(await deps.names.listInstances(serviceId)) };
+    return named.names;
+  };
+
   return {
     async observe(tenant) {
-      const [seenTasks, nannies, names] = await Promise.all([
+      const [seenTasks, nannies, registered] = await Promise.all([
         tasks(tenant),
         options.askNannies?.(tenant) ? askNannies(deps.nannies, tenant) : {},
-        registered(deps.names, tenant),
+        names(tenant),
       ]);
-      return { tasks: seenTasks, nannies, names };
+      return { tasks: seenTasks, nannies, names: registered };
     },
     forget: () => {
       cached = undefined;
+      named = undefined;
     },
   };
 }
 
-async function registered(names: ObserveDeps['names'], tenant: TenantRecord): Promise<string[]> {
-  if (names === undefined || tenant.nameServiceId === undefined) return [];
-  return Object.keys(await names.listInstances(tenant.nameServiceId));
-}
-
-async function askNannies(
+export async function askNannies(
   nannies: ObserveDeps['nannies'],
   tenant: TenantRecord,
 ): Promise<Record<string, NannySeen>> {

@@ -1,8 +1,10 @@
-import { withBackoff, withoutBackoff } from './backoff.ts';
+import { withoutBackoff } from './backoff.ts';
 import { assessHealth, statusFrom } from './conditions.ts';
-import { leaving, membersIn, membersOf, wantedMembers, withMembers } from './members.ts';
+import { membersIn, withMembers } from './members.ts';
 import type { Member } from './model/member.ts';
 import type { Performers } from './perform.ts';
+import { bootstrapPerformers } from './perform-bootstrap.ts';
+import { launchPerformers } from './perform-launch.ts';
 import type { Cell, Clock, Ids, KeyVault, NameRegistry, Pki, TaskRuntime } from './ports.ts';
 
 export interface CreateDeps {
@@ -21,60 +23,8 @@ const zonesOf = (cell: Cell): string[] => cell.subnets.map((subnet) => subnet.zo
 export function createPerformers(deps: CreateDeps): Performers {
   const { cell } = deps;
   return {
-    async 'request-members'(step, { now }) {
-      const requestedAt = now.toISOString();
-      const members = step.zones.map(
-        (zone): Member => ({ state: 'requested', name: deps.ids.memberName(), zone, requestedAt }),
-      );
-      return {
-        event: 'decided',
-        message: `Members wanted: ${members.map((member) => `${member.name} in ${member.zone}`).join(', ')}.`,
-        mutate: (tenant) =>
-          tenant.incarnation.state === 'gathering' &&
-          wantedMembers(tenant).length + members.length <= tenant.spec.members
-            ? withMembers(tenant, members)
-            : undefined,
-      };
-    },
-
-    async 'launch-members'(step, { tenant, now }) {
-      const wanted = membersIn(tenant, 'requested').filter((member) => step.members.includes(member.name));
-      const { size, storageGiB, volume } = tenant.spec;
-      const results = await Promise.allSettled(
-        wanted.map(async (member) => {
-          const { taskArn } = await deps.runtime.launch({
-            cell,
-            tenantId: tenant.tenantId,
-            memberName: member.name,
-            zone: member.zone,
-            size,
-            storageGiB,
-            volume,
-          });
-          return { name: member.name, taskArn };
-        }),
-      );
-      const launched = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-      const failed = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-      const failure = [...new Set(failed.map(messageOf))].join('; ');
-      const launchedAt = now.toISOString();
-      return {
-        message: `Tasks launched: ${launched.map(({ name }) => name).join(', ') || 'none'}.`,
-        ...(failed.length > 0 && { failure }),
-        recordsWhatExists: true,
-        mutate: (stored) => {
-          const members = launched.flatMap(({ name, taskArn }): Member[] => {
-            const member = stored.members[name];
-            return member?.state === 'requested'
-              ? [{ ...member, state: 'launching', taskArn, launchedAt }]
-              : [];
-          });
-          const next = members.length > 0 ? withMembers(stored, members) : stored;
-          if (failed.length > 0) return withBackoff(next, failure, now);
-          return members.length > 0 ? next : undefined;
-        },
-      };
-    },
+    ...launchPerformers(deps),
+    ...bootstrapPerformers(deps),
 
     async 'issue-pki'(_step, { tenant: { tenantId } }) {
       const ca = await deps.pki.createAuthority(tenantId);
@@ -95,6 +45,10 @@ export function createPerformers(deps: CreateDeps): Performers {
                   caKey,
                   controlPlaneCertificate: leaf.certificate,
                   controlPlaneKey,
+                  validFrom: ca.validFrom,
+                  validUntil: ca.validUntil,
+                  // None has been issued.
+                  clientsUntil: ca.validFrom,
                 },
               }
             : undefined,
@@ -108,30 +62,6 @@ export function createPerformers(deps: CreateDeps): Performers {
         recordsWhatExists: true,
         mutate: (stored) =>
           stored.nameServiceId === serviceId ? undefined : { ...stored, nameServiceId: serviceId },
-      };
-    },
-
-    async 'latch-cluster'(step, { now }) {
-      return {
-        message: `Quorum formed: cluster ${step.clusterId}, incarnation ${step.incarnation}.`,
-        mutate: (tenant) => {
-          const { incarnation } = tenant;
-          if (incarnation.state !== 'booting' || incarnation.number !== step.incarnation) return undefined;
-          const members = membersIn(tenant, 'joined').flatMap((member): Member[] => {
-            const etcdId = step.etcdIds[member.name];
-            return etcdId === undefined ? [] : [{ ...member, state: 'voting', etcdId }];
-          });
-          const { number, token, initialCluster } = incarnation;
-          const formed = {
-            state: 'formed' as const,
-            number,
-            token,
-            clusterId: step.clusterId,
-            initialCluster,
-            formedAt: now.toISOString(),
-          };
-          return withoutBackoff({ ...withMembers(tenant, members), incarnation: formed });
-        },
       };
     },
 
@@ -163,28 +93,5 @@ export function createPerformers(deps: CreateDeps): Performers {
         },
       };
     },
-
-    async 'abandon-incarnation'(step, { now }) {
-      const token = deps.ids.clusterToken();
-      return {
-        event: 'decided',
-        message: `Incarnation ${step.incarnation} is given up (${step.reason}); starting again with new members.`,
-        mutate: (tenant) => {
-          const { incarnation } = tenant;
-          if (incarnation.state === 'formed' || incarnation.number !== step.incarnation) return undefined;
-          const members = membersOf(tenant).map((member) => leaving(member, step.reason, now.toISOString()));
-          return withBackoff(
-            {
-              ...withMembers(tenant, members),
-              incarnation: { state: 'gathering', number: step.incarnation + 1, token },
-            },
-            step.reason,
-            now,
-          );
-        },
-      };
-    },
   };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

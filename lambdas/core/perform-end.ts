@@ -1,3 +1,5 @@
+import { withLeftDisks } from './left-disks.ts';
+import { taskIdOf } from './members.ts';
 import type { Performers } from './perform.ts';
 import type { Cell, NameRegistry, TaskRuntime } from './ports.ts';
 
@@ -14,10 +16,13 @@ export function endPerformers(deps: EndDeps): Performers {
       await Promise.all(
         step.taskArns.map((taskArn) => deps.runtime.stop(deps.cell, taskArn, step.reason.slice(0, 200))),
       );
-      return { message: `Stopping ${step.taskArns.length} tasks: ${step.reason}.` };
+      // By the ends of their ids: what is asked for again, because ECS tells of it late, is the same line.
+      const tasks = step.taskArns.map((taskArn) => `…${taskIdOf(taskArn).slice(-6)}`).sort();
+      const what = `${tasks.length === 1 ? 'task' : 'tasks'} ${tasks.join(', ')}`;
+      return { message: `Stopping ${what}: ${step.reason}.` };
     },
 
-    async 'forget-members'(step) {
+    async 'forget-members'(step, { now }) {
       return {
         message: `Gone: ${step.members.join(', ')}.`,
         mutate: (tenant) => {
@@ -28,7 +33,7 @@ export function endPerformers(deps: EndDeps): Performers {
           );
           return Object.keys(members).length === Object.keys(tenant.members).length
             ? undefined
-            : { ...tenant, members };
+            : { ...withLeftDisks(tenant, now, step.members), members };
         },
       };
     },

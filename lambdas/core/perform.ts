@@ -5,14 +5,19 @@ import type { Mutation, Observation, Step, StepKind } from './step.ts';
 export interface Outcome {
   /** For people, past tense. */
   readonly message: string;
-  /** Timeline: `decided` for a choice, else `done`. */
-  readonly event?: 'decided' | 'done';
+  /** Timeline: `decided` for a choice, `none` for what only its operation tells of, else `done`. */
+  readonly event?: 'decided' | 'done' | 'none';
   readonly mutate?: Mutation;
   /**
    * `mutate` only writes down what now exists outside. It is saved even when the tenant became another function's
    * duty in the meantime (deleted, say), so that that function finds it.
    */
   readonly recordsWhatExists?: boolean;
+  /**
+   * The world does not let it happen yet (etcd refuses changes for a few seconds, a learner is behind): told as what
+   * the operation waits for, tried again, never a failure. Nothing is saved.
+   */
+  readonly notYet?: string;
   /** Part of the step failed; `mutate` keeps what succeeded, the rest is tried again after the back-off. */
   readonly failure?: string;
 }

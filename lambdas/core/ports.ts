@@ -1,8 +1,22 @@
+import type { Backup } from './model/backup.ts';
+import type { Duty } from './model/duties.ts';
+import type { Grave } from './model/grave.ts';
 import type { Operation, OperationKind, TimelineEvent } from './model/operation.ts';
+import type { Rollout } from './model/rollout.ts';
 import type { SizeClass } from './model/spec.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import type { NannyStatus } from './wire/admin.ts';
+import type { SickTenant } from './storm.ts';
+import type {
+  BackupOrder,
+  HashKvAnswer,
+  NannyStatus,
+  RenewOrder,
+  SnapshotProgress,
+  SnapshotRequest,
+  SwapRequest,
+} from './wire/admin.ts';
 import type { IssuedCertificates, NannyLeafRole } from './wire/join.ts';
+import type { StorageAnswer } from './wire/work.ts';
 
 /** Everything the pure heart needs of the world. Adapters implement these; tests bring their own. */
 
@@ -51,6 +65,7 @@ export interface TenantStore {
   /** Ids whose nextCheckAt is not after `now`, from one shard (0..15) of the due index. */
   due(options: { cell: string; shard: number; now: Date; limit: number }): Promise<string[]>;
 
+  /** What has ended is never opened again: of two that write of it, one may be late. Then nothing is written. */
   putOperation(operation: Operation): Promise<void>;
   getOperation(tenantId: string, operationId: string): Promise<Operation | undefined>;
   /** Newest first. */
@@ -59,9 +74,101 @@ export interface TenantStore {
   /** Newest first. */
   listEvents(tenantId: string, options: { limit: number; cursor?: string }): Promise<Page<TimelineEvent>>;
 
+  /**
+   * One of the few destructive steps that a cell may do a minute (S8, `grantToken`). The same key again, within 10
+   * minutes, takes none. @returns whether there was one
+   */
+  takeDestructiveToken(cell: string, key: string, now: Date): Promise<boolean>;
+  /** The tenant turned sick at that time, or is well again (undefined). */
+  noteSick(cell: string, tenantId: string, since: Date | undefined): Promise<void>;
+  /** Tenants of the cell that are sick now. */
+  sickTenants(cell: string): Promise<SickTenant[]>;
+  /** Number of the cell's tenants, eventually consistent. */
+  countInCell(cell: string): Promise<number>;
+
+  /** The newest fleet patch, whatever its state. Strongly consistent. */
+  getRollout(): Promise<Rollout | undefined>;
+  /**
+   * @param expectedVersion recordVersion of the rollout that is stored now; 0: there is none
+   * @throws ConflictError when it is another
+   */
+  saveRollout(next: Rollout, expectedVersion: number): Promise<void>;
+
+  /** Writes or replaces the manifest. */
+  putBackup(backup: Backup): Promise<void>;
+  /** All of the tenant, newest first; also of a tenant that has been deleted. Strongly consistent. */
+  listBackups(tenantId: string): Promise<Backup[]>;
+  /** The manifest only. Harmless when gone. */
+  removeBackup(tenantId: string, backupId: string): Promise<void>;
+
+  /** Writes or replaces it. */
+  bury(grave: Grave): Promise<void>;
+  getGrave(tenantId: string): Promise<Grave | undefined>;
+  /** Ids of deleted tenants whose `nextCheckAt` is not after `now`. */
+  dueGraves(options: { cell: string; now: Date; limit: number }): Promise<string[]>;
+  /** Harmless when gone. */
+  removeGrave(tenantId: string): Promise<void>;
+
   /** What an earlier request with this Idempotency-Key did, if any (kept 24 hours). */
   getIdempotent(tenantId: string, key: string): Promise<IdempotentRecord | undefined>;
   putIdempotent(tenantId: string, key: string, record: IdempotentRecord): Promise<void>;
+}
+
+/** Names in the backup bucket. The control plane cannot read what is in them. */
+export interface BackupObjects {
+  /** In the order of their names; `after` is left out itself. */
+  list(prefix: string, options?: { readonly after?: string }): Promise<StoredObject[]>;
+  exists(key: string): Promise<boolean>;
+  /** Harmless when gone. The bucket keeps former versions for a while. */
+  remove(keys: readonly string[]): Promise<void>;
+}
+
+export interface StoredObject {
+  readonly key: string;
+  readonly bytes: number;
+}
+
+/** The right to the objects of one tenant, lent for an hour. */
+export interface StorageAccess {
+  lend(request: StorageGrant): Promise<StorageAnswer>;
+}
+
+export interface StorageGrant {
+  readonly cell: Cell;
+  readonly tenantId: string;
+  /** Whose: a member or a worker. */
+  readonly borrower: string;
+  /** May be read besides all of the tenant's own (`tenantPrefix`); each ends with a slash. */
+  readonly alsoReads: readonly string[];
+}
+
+/** Disks of tasks (EBS, `volume: ebs`) and copies of them, by the tags that they were made with. Eventually consistent. */
+export interface Volumes {
+  /** Every one of the tenant, attached ones too. Oldest first. */
+  list(cell: Cell, tenantId: string): Promise<Disk[]>;
+  /** Every one of the cell that no task has, whoever's. */
+  listKept(cell: Cell): Promise<Disk[]>;
+  /**
+   * A copy that a task can be started with. Idempotent by volume and purpose: an older copy may hold less.
+   * @returns undefined when the volume is gone
+   */
+  copy(
+    cell: Cell,
+    disk: Disk,
+    purpose: string,
+  ): Promise<{ readonly snapshotId: string; readonly ready: boolean } | undefined>;
+  /** With its copies. Harmless when gone. */
+  remove(cell: Cell, volumeId: string): Promise<void>;
+}
+
+export interface Disk {
+  readonly volumeId: string;
+  /** `attached`: a task has it, or it is still on its way off one. `gone`: only copies of it are left. */
+  readonly state: 'attached' | 'kept' | 'gone';
+  readonly tenantId: string;
+  /** Of the member that it belonged to; or of a worker. */
+  readonly memberName: string;
+  readonly createdAt: string;
 }
 
 export interface IdempotentRecord {
@@ -71,12 +178,13 @@ export interface IdempotentRecord {
   readonly body: string;
 }
 
-/** Which function has to look at the tenant. */
-export type Duty = 'create' | 'delete' | 'sweep';
+export type { Duty };
 
 export interface Dispatcher {
   /** "Look at tenant X": no command, may be lost, doubled, reordered. Delay in whole seconds, 0..900. */
   look(tenantId: string, duty: Duty, delaySeconds?: number): Promise<void>;
+  /** "Look at the fleet patch", to the sweep. As little a command, and as harmless when lost or doubled. */
+  lookAtFleet(): Promise<void>;
 }
 
 /** One data-plane unit, as the stacks built it. */
@@ -94,6 +202,10 @@ export interface Cell {
   readonly namespaceId: string;
   /** Cloud Map namespace, e.g. `etcd-nanny.internal`; a tenant's name is `<tenantId>.<namespaceName>`. */
   readonly namespaceName: string;
+  /** S3 bucket of snapshots. */
+  readonly backupBucket: string;
+  /** Role with the rights to the cell's part of it; join lends them out, narrowed to one tenant. */
+  readonly backupRoleArn: string;
   /** Where "look at tenant X" of this cell is sent: URL of one SQS queue per duty. */
   readonly queues: Readonly<Record<Duty, string>>;
 }
@@ -106,6 +218,13 @@ export interface LaunchRequest {
   readonly size: SizeClass;
   readonly storageGiB: number;
   readonly volume: 'ebs' | 'ephemeral';
+  /** Its EBS volume stays when the task has ended, until `Volumes.remove`. @default it goes with the task */
+  readonly keepDisk?: boolean;
+  /** No member: a task that does a `WorkOrder` (wire/work.ts). It is told so by `NANNY_WORK`. */
+  readonly work?: {
+    /** The task's disk begins as this copy of a kept one; with volume `ebs` only. */
+    readonly snapshotId?: string;
+  };
 }
 
 export interface TaskView {
@@ -118,6 +237,8 @@ export interface TaskView {
   readonly stoppedReason?: string;
   /** Tag `etcd-nanny:member`. */
   readonly memberName?: string;
+  /** Tag `etcd-nanny:tenant`. */
+  readonly tenantId?: string;
 }
 
 export interface TaskRuntime {
@@ -142,6 +263,25 @@ export interface NannyClient {
   promote(target: NannyTarget, fence: number, etcdId: string): Promise<void>;
   removeMember(target: NannyTarget, fence: number, etcdId: string): Promise<void>;
   moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void>;
+  compact(target: NannyTarget, fence: number, revision: number): Promise<void>;
+  /** Blocks that member: about 1 s for 100 MB (etcd-facts, measured). */
+  defragment(target: NannyTarget, fence: number): Promise<void>;
+  disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }>;
+  hashKv(target: NannyTarget, revision: number): Promise<HashKvAnswer>;
+  /** Starts or follows the upload of a snapshot under this key: ask again until `done` or `failed`. */
+  snapshot(target: NannyTarget, fence: number, request: SnapshotRequest): Promise<SnapshotProgress>;
+  /** Makes this member the backup holder, or ends that. */
+  backup(target: NannyTarget, fence: number, order: BackupOrder): Promise<void>;
+  downgrade(
+    target: NannyTarget,
+    fence: number,
+    action: 'validate' | 'enable' | 'cancel',
+    version: string,
+  ): Promise<void>;
+  /** Stops etcd and starts another version's binary on the same disk, with these arguments. */
+  swap(target: NannyTarget, fence: number, request: SwapRequest): Promise<void>;
+  /** Certificates of this authority, etcd restarted if it does not trust exactly these. */
+  renew(target: NannyTarget, fence: number, order: RenewOrder): Promise<void>;
 }
 
 export interface NannyTarget {
@@ -176,6 +316,11 @@ export interface CertificateAuthority {
   readonly key: string;
 }
 
+export interface NewAuthority extends CertificateAuthority {
+  readonly validFrom: string;
+  readonly validUntil: string;
+}
+
 export interface MemberIdentity {
   readonly tenantId: string;
   readonly memberName: string;
@@ -186,8 +331,10 @@ export interface MemberIdentity {
 
 /** X.509 (design §10). Implemented without AWS. */
 export interface Pki {
-  createAuthority(tenantId: string): Promise<CertificateAuthority>;
-  /** Certificate and key of the control plane for one tenant: CN and OU `control-plane`, 1 year, clientAuth. */
+  createAuthority(tenantId: string): Promise<NewAuthority>;
+  /** SHA-256 of a certificate (DER), hex. */
+  fingerprint(certificate: string): string;
+  /** Certificate and key of the control plane for one tenant: CN and OU `control-plane`, as long as its CA, clientAuth. */
   createControlPlaneLeaf(
     ca: CertificateAuthority,
     tenantId: string,

@@ -1,3 +1,5 @@
+import { lastOf, mayBackUp } from './backup/duty.ts';
+import { type Beside, standBeside } from './beside.ts';
 import { dutyOf } from './duty.ts';
 import { ControlPlaneError, LeaseLostError } from './errors.ts';
 import { type Journal, openJournal } from './journal.ts';
@@ -6,10 +8,11 @@ import type { TenantRecord } from './model/tenant.ts';
 import type { Observer } from './observe.ts';
 import type { Performers } from './perform.ts';
 import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
+import { isComing, lookOnce } from './recheck.ts';
 import { checkStep } from './safety.ts';
-import type { Decision, Plan } from './step.ts';
+import type { Decision, Plan, StepKind } from './step.ts';
+import { checkFleet, noteHeld } from './storm.ts';
 import { takeStep } from './take-step.ts';
-import { updateTenant } from './update-tenant.ts';
 
 export interface ReconcileDeps {
   readonly cell: Cell;
@@ -26,11 +29,30 @@ export interface Work {
   readonly plan: Plan;
   readonly observer: () => Observer;
   readonly performers: Performers;
+  /** In all that one look stays awake for things expected within seconds. @default 3 s */
+  readonly awakeMs?: number;
+  /** How often it looks meanwhile. @default 150 ms */
+  readonly pollMs?: number;
+  /** What was asked for is not there yet: looked at again after. @default 1 s */
+  readonly repeatSeconds?: (tenant: TenantRecord, now: Date) => number;
+  /** Takes no lease. @default works while the tenant is its duty, with the lease */
+  readonly beside?: Beside;
 }
 
-export type LookResult = 'gone' | 'busy' | 'forwarded' | 'done' | 'waiting' | 'blocked' | 'taken-over';
+const isItsTurn = ({ duty, beside }: Work, tenant: TenantRecord): boolean =>
+  beside === undefined ? dutyOf(tenant) === duty : beside.mayWork(tenant);
 
-/** In all that one look stays awake for things expected within seconds, and how often it looks meanwhile. */
+export type LookResult =
+  | 'gone'
+  | 'not-now'
+  | 'busy'
+  | 'forwarded'
+  | 'done'
+  | 'waiting'
+  | 'blocked'
+  | 'taken-over';
+
+/** How long one look stays awake for things expected within seconds, and how often it looks meanwhile. */
 const awakeMs = 3_000;
 const pollMs = 150;
 /** A holder that is alive is done or waiting within seconds; one that died holds the lease a few seconds more. */
@@ -40,6 +62,15 @@ const faultRetrySeconds = 5;
 const stepRoomMs = 10_000;
 /** When a tenant without work is looked at next by the sweep. */
 const restMs = 60_000;
+const changesWhatIsCached: readonly StepKind[] = [
+  'launch-members',
+  'stop-tasks',
+  'launch-work',
+  'retry-work',
+  'end-work',
+  'register-names',
+  'deregister-names',
+];
 
 /**
  * One look at one tenant: lease ▸ observe ▸ plan ▸ safety ▸ one idempotent step ▸ save, again and again while there
@@ -53,10 +84,13 @@ export async function reconcile(
   tenantId: string,
   deadline: Date,
 ): Promise<LookResult> {
-  const acquired = await acquire(deps, tenantId, deps.ids.ulid(), work.duty);
+  const acquired = work.beside
+    ? await standBeside(deps, tenantId, work.beside)
+    : await acquire(deps, tenantId, deps.ids.ulid(), work.duty);
   switch (acquired.kind) {
     case 'gone':
-      return 'gone';
+    case 'not-now':
+      return acquired.kind;
     case 'other-duty':
       await deps.dispatcher.look(tenantId, acquired.duty);
       return 'forwarded';
@@ -77,7 +111,7 @@ async function withLease(
   let journal: Journal | undefined;
   const startedAt = deps.clock.now();
   try {
-    journal = await openJournal(deps, held.tenant());
+    journal = await openJournal(deps, held.tenant(), work.duty);
     return await loop(deps, work, held, journal, deadline);
   } catch (error) {
     if (error instanceof LeaseLostError) return 'taken-over';
@@ -111,13 +145,14 @@ async function loop(
 ): Promise<LookResult> {
   const observer = work.observer();
   const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
-  let awake = awakeMs;
+  let awake = work.awakeMs ?? awakeMs;
   let previous = '';
 
   const nap = async (): Promise<boolean> => {
     if (awake <= 0 || timeLeft() < stepRoomMs) return false;
-    awake -= pollMs;
-    await deps.clock.sleep(pollMs);
+    const sleepMs = work.pollMs ?? pollMs;
+    awake -= sleepMs;
+    await deps.clock.sleep(sleepMs);
     await held.refresh();
     await held.ensure();
     return true;
@@ -125,8 +160,13 @@ async function loop(
 
   for (;;) {
     const tenant = held.tenant();
-    const duty = dutyOf(tenant);
-    if (duty !== work.duty) return handOver(deps, held, duty);
+    if (!isItsTurn(work, tenant)) return work.beside ? 'not-now' : handOver(deps, held, dutyOf(tenant));
+
+    // Somebody has asked for something since, or another look has ended it: who works beside has no lease that keeps it.
+    if (work.beside && !journal.isOf(tenant)) {
+      await deps.dispatcher.look(tenant.tenantId, work.duty);
+      return 'done';
+    }
 
     const observation = await observer.observe(tenant);
     const decision = work.plan(tenant, observation, deps.clock.now());
@@ -137,13 +177,13 @@ async function loop(
     }
 
     const wanted = decision.step;
-    const verdict = checkStep({
-      step: wanted,
-      tenant,
-      observation,
-      now: deps.clock.now(),
-      zones: deps.cell.subnets.map((subnet) => subnet.zone),
-    });
+    const now = deps.clock.now();
+    const zones = deps.cell.subnets.map((subnet) => subnet.zone);
+    const alone = checkStep({ step: wanted, tenant, observation, now, zones });
+    const verdict = alone.allowed ? await checkFleet(deps, wanted, tenant, now) : alone;
+    if (alone.allowed && noteHeld(tenant, wanted, verdict)) {
+      await held.save((stored) => noteHeld(stored, wanted, verdict));
+    }
     if (!verdict.allowed) {
       journal.refused(wanted.kind, verdict.rule, verdict.reason);
       await requeue(deps, work, held, 60);
@@ -153,17 +193,24 @@ async function loop(
     const signature = `${tenant.recordVersion} ${JSON.stringify(wanted)}`;
     const repeated = signature === previous && !(await nap());
     if (repeated || timeLeft() < stepRoomMs) {
-      await requeue(deps, work, held, 1);
+      await requeue(deps, work, held, work.repeatSeconds?.(tenant, now) ?? 1);
       return 'waiting';
     }
     await held.ensure();
-    const taken = await takeStep(deps, held, journal, wanted, work.performers, observation);
-    if (taken === 'ended') return 'done';
+    const taken = await takeStep(deps, held, journal, wanted, work, observation);
+    if (taken === 'ended') {
+      // The sweep would come in minutes: until then a new cluster would not be backed up at all, and who works beside the
+      // others has more to do than the operation that is done.
+      const unsaved = mayBackUp(tenant) && lastOf(tenant) === undefined;
+      if (work.beside || unsaved) await deps.dispatcher.look(tenant.tenantId, 'backup');
+      return 'done';
+    }
     if (taken === 'failed') {
-      await requeue(deps, work, held, secondsUntil(held.tenant().backoff?.until, deps.clock.now()));
+      const { until } = (work.beside ? work.beside.failure(held.tenant()) : held.tenant().backoff) ?? {};
+      await requeue(deps, work, held, secondsUntil(until, deps.clock.now()));
       return 'waiting';
     }
-    if (wanted.kind === 'launch-members' || wanted.kind === 'stop-tasks') observer.forget();
+    if (changesWhatIsCached.includes(wanted.kind)) observer.forget();
     previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
   }
 }
@@ -183,6 +230,7 @@ async function rest(
       return 'done';
     case 'blocked':
       journal.waiting('blocked', decision.reason);
+      deps.log.error(decision.reason, { page: true, tenantId: held.tenant().tenantId });
       await requeue(deps, work, held, decision.recheckSeconds);
       return 'blocked';
     case 'wait':
@@ -198,20 +246,7 @@ async function rest(
  * stands for all looks that met the same holder; else every message doubled would double again with each round.
  */
 async function comeBack(deps: ReconcileDeps, work: Work, tenant: TenantRecord): Promise<void> {
-  const at = new Date(deps.clock.now().getTime() + busyRetrySeconds * 1000);
-  const { saved } = await updateTenant(deps, tenant, (stored) =>
-    isComing(stored, work.duty, deps.clock.now(), at)
-      ? undefined
-      : { ...stored, recheck: { duty: work.duty, at: at.toISOString() } },
-  );
-  if (saved) await deps.dispatcher.look(tenant.tenantId, work.duty, busyRetrySeconds);
-}
-
-/** Whether a look is on its way that arrives about as early as `wanted`. */
-function isComing({ recheck }: TenantRecord, duty: Duty, now: Date, wanted: Date): boolean {
-  if (recheck?.duty !== duty) return false;
-  const planned = Date.parse(recheck.at);
-  return planned > now.getTime() && planned <= wanted.getTime() + 1_000;
+  await lookOnce(deps, tenant, work.duty, busyRetrySeconds);
 }
 
 /**
@@ -222,7 +257,8 @@ async function requeue(deps: ReconcileDeps, work: Work, held: HeldTenant, second
   const now = deps.clock.now();
   const tenant = held.tenant();
   const at = new Date(now.getTime() + seconds * 1000);
-  if (isComing(tenant, work.duty, now, at)) return held.release(new Date(tenant.recheck!.at));
+  const planned = work.beside ? tenant.recheckBeside : tenant.recheck;
+  if (isComing(planned, work.duty, now, at)) return held.release(new Date(planned!.at));
   // Sent first: what the record says to be on its way surely is. It is delayed, so the lease is given back by then.
   await deps.dispatcher.look(tenant.tenantId, work.duty, seconds);
   await held.release(at, { duty: work.duty, at: at.toISOString() });

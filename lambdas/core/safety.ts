@@ -1,9 +1,21 @@
+import { clusterIdsSeen } from './cluster-ids.ts';
 import { membersIn, wantedMembers } from './members.ts';
 import type { TenantRecord } from './model/tenant.ts';
+import { hibernationOf } from './restore/source.ts';
+import { trustBeforeUse } from './safety-authority.ts';
+import { currentSource, keptStays, savedBeforeDeleted } from './safety-backup.ts';
+import { disksFirst, disksStay } from './safety-disks.ts';
+import {
+  keepQuorum,
+  oneMembershipChange,
+  spreadWithNewcomer,
+  spreadWithoutMember,
+} from './safety-members.ts';
+import { bestSource, isFencing, ownKeysOnly, recoverSafely } from './safety-recovery.ts';
 import { spreadProblem } from './spread.ts';
 import type { Observation, Step } from './step.ts';
 
-export type RuleNumber = 'S1' | 'S2' | 'S3' | 'S4' | 'S5' | 'S6' | 'S7' | 'S8' | 'S9';
+export type RuleNumber = 'S1' | 'S2' | 'S3' | 'S4' | 'S5' | 'S6' | 'S7' | 'S8' | 'S9' | 'S10';
 
 export type Verdict =
   | { readonly allowed: true }
@@ -36,8 +48,18 @@ export function checkStep(context: SafetyContext): Verdict {
 const beingDeleted = (tenant: TenantRecord): boolean => tenant.status.phase === 'deleting';
 
 /** Never take a healthy voter's task away from a living cluster. */
-const keepVoters: Rule = ({ step, tenant }) => {
-  if (step.kind !== 'stop-tasks' || beingDeleted(tenant)) return undefined;
+const keepVoters: Rule = (context) => {
+  const { step, tenant, observation } = context;
+  if (beingDeleted(tenant)) return undefined;
+  if (step.kind !== 'stop-tasks') return keepQuorum(context);
+  // A recovery stops everybody on purpose: S5 says when.
+  if (isFencing(tenant)) return undefined;
+  // Before its last snapshot a cluster that goes to sleep is brought down to one member.
+  const last = hibernationOf(tenant)?.member;
+  const stays = last === undefined ? undefined : tenant.members[last];
+  if (stays?.state === 'voting' && observation.names.length === 0) {
+    return step.taskArns.includes(stays.taskArn) ? `${last} has not been saved yet` : undefined;
+  }
   const voters = membersIn(tenant, 'learner', 'voting').filter((member) =>
     step.taskArns.includes(member.taskArn),
   );
@@ -45,11 +67,13 @@ const keepVoters: Rule = ({ step, tenant }) => {
   return `${voters.map((member) => member.name).join(', ')} is a member of the cluster: it has to leave etcd before its task is stopped`;
 };
 
-/** At most one membership change in flight; a formed cluster grows by learners, never by initial members. */
-const oneChangeAtATime: Rule = ({ step, tenant }) => {
+/** At most one membership change in flight; initial members are only chosen before the cluster boots. */
+const oneChangeAtATime: Rule = (context) => {
+  const { step, tenant } = context;
+  if (tenant.incarnation.state === 'formed') return oneMembershipChange(context);
   if (step.kind !== 'request-members') return undefined;
-  if (tenant.incarnation.state !== 'gathering') {
-    return `initial members are only chosen before the cluster boots, and this one is ${tenant.incarnation.state}`;
+  if (tenant.incarnation.state === 'booting') {
+    return 'initial members are only chosen before the cluster boots, and this one is booting';
   }
   const wanted = wantedMembers(tenant).length + step.zones.length;
   return wanted > tenant.spec.members
@@ -87,10 +111,14 @@ const bootOnce: Rule = ({ step, tenant }) => {
 };
 
 /** Voters per zone differ by at most one; never a majority in one zone. */
-const spread: Rule = ({ step, tenant, zones }) => {
+const spread: Rule = (context) => {
+  const { step, tenant, zones } = context;
+  const formed = tenant.incarnation.state === 'formed';
+  if (step.kind === 'remove-member' && formed) return spreadWithoutMember(step.member, context);
   if (step.kind !== 'request-members') return undefined;
   const unknown = step.zones.find((zone) => !zones.includes(zone));
   if (unknown) return `${unknown} is not a zone of this cell (${zones.join(', ')})`;
+  if (formed) return spreadWithNewcomer(step, context);
   return spreadProblem(zones, [...wantedMembers(tenant).map((member) => member.zone), ...step.zones]);
 };
 
@@ -104,23 +132,21 @@ const oneCluster: Rule = ({ step, tenant, observation }) => {
     : undefined;
 };
 
+/** The source that reaches furthest; and what may yet be one stays. */
+const best: Rule = (context) => bestSource(context) ?? disksFirst(context) ?? disksStay(context);
+
+/** Nothing is written over, and nothing stale becomes a backup. */
+const backupsStay: Rule = (context) =>
+  ownKeysOnly(context) ?? currentSource(context) ?? keptStays(context) ?? savedBeforeDeleted(context);
+
 const rules: Partial<Record<RuleNumber, Rule>> = {
   S1: keepVoters,
   S2: oneChangeAtATime,
   S3: bootOnce,
   S4: spread,
+  S5: recoverSafely,
+  S6: best,
+  S7: backupsStay,
   S9: oneCluster,
+  S10: trustBeforeUse,
 };
-
-/** Cluster ids that the present members' etcds answer with, and the latched one. */
-export function clusterIdsSeen(tenant: TenantRecord, observation: Observation): Set<string> {
-  const ids = new Set<string>();
-  if (tenant.incarnation.state === 'formed') ids.add(tenant.incarnation.clusterId);
-  for (const member of wantedMembers(tenant)) {
-    const nanny = observation.nannies[member.name];
-    if (!nanny?.reachable || nanny.status.incarnation !== tenant.incarnation.number) continue;
-    if (nanny.status.self) ids.add(nanny.status.self.clusterId);
-    if (nanny.status.view) ids.add(nanny.status.view.clusterId);
-  }
-  return ids;
-}

@@ -36,3 +36,9 @@ export function spreadProblem(zones: readonly string[], placed: readonly string[
   }
   return undefined;
 }
+
+/** How far a placing is from even: 0 is as even as it gets. For choosing between placings that are not perfect. */
+export function spreadExcess(zones: readonly string[], placed: readonly string[]): number {
+  const counts = [...zoneCounts(zones, placed).values()];
+  return Math.max(0, Math.max(...counts) - Math.min(...counts) - 1);
+}

@@ -1,10 +1,12 @@
 import { withBackoff } from './backoff.ts';
+import { graveOf } from './backup/grave.ts';
 import { LeaseLostError } from './errors.ts';
 import type { Journal } from './journal.ts';
 import type { HeldTenant } from './lease.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import { type Performers, perform } from './perform.ts';
+import { perform } from './perform.ts';
 import type { Clock, Log, TenantStore } from './ports.ts';
+import type { Work } from './reconcile.ts';
 import type { Observation, Step } from './step.ts';
 
 /** A tenant whose operation has ended is looked at by the sweep soon: did it stay well? */
@@ -22,14 +24,14 @@ export async function takeStep(
   held: HeldTenant,
   journal: Journal,
   wanted: Step,
-  performers: Performers,
+  { performers, beside }: Pick<Work, 'performers' | 'beside'>,
   observation: Observation,
 ): Promise<'again' | 'failed' | 'ended'> {
   const startedAt = deps.clock.now();
   const tenant = held.tenant();
   if (wanted.kind === 'close-operation') {
     // Written before the record lets go of it: after a crash in between it is closed once more.
-    await journal.close('succeeded', wanted.message);
+    await journal.close(wanted.failed ? 'failed' : 'succeeded', wanted.message, wanted.report);
     await held.finish(
       (stored) => {
         const { operation, ...rest } = stored;
@@ -43,15 +45,26 @@ export async function takeStep(
     await closeOtherOperations(deps, tenant);
     journal.event('done', 'The tenant is deleted.');
     await journal.close('succeeded', 'The tenant is deleted.');
+    await deps.store.bury(graveOf(tenant, deps.clock.now()));
     await held.remove();
     return 'ended';
   }
   try {
+    // Written before the record lets go of it, as above.
+    if (wanted.kind === 'end-remediation') await journal.close('succeeded', wanted.message);
     const outcome = await perform(performers, wanted, { tenant, observation, now: startedAt });
-    if (outcome.mutate !== undefined) {
-      await held.save(outcome.mutate, { anyDuty: outcome.recordsWhatExists ?? false });
+    if (outcome.mutate !== undefined && outcome.notYet === undefined) {
+      const saved = await held.save(outcome.mutate, { anyDuty: outcome.recordsWhatExists ?? false });
+      // Two looks beside each other did the same: whoever wrote it down tells it.
+      if (beside !== undefined && !saved) return 'again';
     }
-    if (outcome.failure === undefined) {
+    if (wanted.kind === 'begin-remediation' && tenant.remediation !== undefined) journal.retitle(wanted.what);
+    if (outcome.notYet !== undefined) {
+      journal.waiting(wanted.kind, outcome.notYet);
+    } else if (wanted.kind === 'end-remediation') {
+      // Its operation is closed: nothing may be written to it any more.
+      journal.event('done', outcome.message);
+    } else if (outcome.failure === undefined) {
       journal.done(wanted.kind, outcome.message, startedAt, outcome.event);
     } else {
       journal.failed(wanted.kind, outcome.failure, startedAt);
@@ -62,8 +75,12 @@ export async function takeStep(
     if (error instanceof LeaseLostError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     deps.log.warn(`${wanted.kind} failed`, { tenantId: tenant.tenantId, error: reason });
-    await held.save((stored) => withBackoff(stored, `${wanted.kind}: ${reason}`, startedAt));
-    journal.failed(wanted.kind, reason, startedAt);
+    const told = beside?.failure(held.tenant())?.reason;
+    const noted = beside?.withFailure ?? withBackoff;
+    await held.save((stored) => noted(stored, `${wanted.kind}: ${reason}`, startedAt));
+    // Without an operation there is nothing that shows the same failure to have been told already.
+    const again = told !== undefined && told === beside?.failure(held.tenant())?.reason;
+    if (!again || tenant.operation !== undefined) journal.failed(wanted.kind, reason, startedAt);
     return 'failed';
   }
 }

@@ -1,15 +1,26 @@
 import * as z from 'zod';
+import { authorityLife } from './authority.ts';
 import { clientUrl, membersIn, membersOf } from './members.ts';
 import { conditionSchema } from './model/condition.ts';
-import type { Member } from './model/member.ts';
+import { type Member, madeSchema } from './model/member.ts';
 import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from './model/names.ts';
 import { type Operation, operationSchema } from './model/operation.ts';
 import { tenantSpecSchema } from './model/spec.ts';
 import type { Phase, TenantRecord } from './model/tenant.ts';
 import type { Cell } from './ports.ts';
 import { compareVersions } from './version-order.ts';
+import { workPhases } from './wire/work.ts';
 
-const phases = ['creating', 'available', 'degraded', 'deleting', 'failed'] as const satisfies Phase[];
+const phases = [
+  'creating',
+  'available',
+  'updating',
+  'degraded',
+  'recovering',
+  'hibernated',
+  'deleting',
+  'failed',
+] as const satisfies Phase[];
 
 /** A member as people see it. What is not known yet is null, so that every key is always there. */
 export const memberDocumentSchema = z.strictObject({
@@ -27,6 +38,10 @@ export const memberDocumentSchema = z.strictObject({
   /** Why it is not healthy. */
   problem: z.string().nullable(),
   taskArn: z.string().nullable(),
+  /** What it was launched as; where it differs from the spec it is going to be replaced. */
+  made: madeSchema.nullable(),
+  /** Somebody asked for it to be replaced, for this reason. */
+  replaceRequested: z.string().nullable(),
 });
 
 export const tenantDocumentSchema = z.strictObject({
@@ -56,6 +71,51 @@ export const tenantDocumentSchema = z.strictObject({
       message: z.string(),
     })
     .nullable(),
+  /** The repair under way, or null. It goes before `operation`. */
+  remediation: z
+    .strictObject({
+      operationId: z.string(),
+      kind: z.enum(['remediate', 'recover']),
+      since: isoTimeSchema,
+      reason: z.string(),
+      message: z.string(),
+      /** A person has to agree (POST …/recovery/approve) before it goes on; `reason` says what would be lost. */
+      waitsForApproval: z.boolean(),
+    })
+    .nullable(),
+  /** Asleep since then, with everything in a snapshot; null while it is awake. */
+  hibernated: z.strictObject({ since: isoTimeSchema, revision: z.int(), bytes: z.int() }).nullable(),
+  /** A task beside the cluster that makes something of a backup, or null. */
+  worker: z
+    .strictObject({
+      purpose: z.enum(['drill', 'restore']),
+      /** Tasks that have tried it, this one included. */
+      attempt: z.int(),
+      since: isoTimeSchema,
+      phase: z.enum(['launching', ...workPhases, 'done', 'failed']),
+      /** Of the phase, where there is something to count. */
+      bytes: z.int().nullable(),
+      totalBytes: z.int().nullable(),
+    })
+    .nullable(),
+  /** Who signs the tenant's certificates, and how far its replacement is; null until there is one. */
+  certificateAuthority: z
+    .strictObject({
+      validUntil: isoTimeSchema,
+      /** null: none is under way. */
+      rotation: z
+        .strictObject({
+          phase: z.enum(['wanted', 'trust', 'grace', 'leaves', 'retire']),
+          since: isoTimeSchema,
+          reason: z.string(),
+          /** In the grace: when the old one is taken out, because no client certificate of it is valid any more. */
+          oldTrustedUntil: isoTimeSchema.nullable(),
+        })
+        .nullable(),
+    })
+    .nullable(),
+  /** Automation is off since then, or null. */
+  paused: z.strictObject({ since: isoTimeSchema, by: z.string(), reason: z.string() }).nullable(),
 });
 
 export type TenantDocument = z.infer<typeof tenantDocumentSchema>;
@@ -72,7 +132,7 @@ export const clusterIdOf = (tenant: TenantRecord): string | undefined =>
 export const endpointsOf = (tenant: TenantRecord): string[] =>
   membersIn(tenant, 'voting').map((member) => clientUrl(member.ip));
 
-function memberDocument(member: Member): MemberDocument {
+function memberDocument(member: Member, replaceRequested: string | undefined): MemberDocument {
   const seen = 'seen' in member ? member.seen : undefined;
   const ip = 'ip' in member ? (member.ip ?? null) : null;
   const inCluster = member.state === 'voting' || member.state === 'learner';
@@ -89,6 +149,8 @@ function memberDocument(member: Member): MemberDocument {
     healthy: inCluster && (seen?.healthy ?? false),
     problem: seen?.problem ?? null,
     taskArn: 'taskArn' in member ? (member.taskArn ?? null) : null,
+    made: member.made ?? null,
+    replaceRequested: replaceRequested ?? null,
   };
 }
 
@@ -97,13 +159,57 @@ function runningVersion(tenant: TenantRecord): string {
   return seen.sort(compareVersions)[0] ?? tenant.spec.version;
 }
 
-/** @param operation the operation that the record names, when it could be read */
+/** Quorum is lost for good, and a person has to agree to what a recovery would lose. */
+export const waitsForApproval = ({ remediation, spec }: TenantRecord): boolean =>
+  remediation?.kind === 'recover' &&
+  remediation.recovery !== undefined &&
+  remediation.approved !== true &&
+  (spec.recovery === 'approve' ||
+    remediation.recovery.mustBeApproved ||
+    remediation.recovery.heldInStorm === true);
+
+function authorityDocument(tenant: TenantRecord): TenantDocument['certificateAuthority'] {
+  if (tenant.pki === undefined) return null;
+  const { rollover } = tenant.pki;
+  return {
+    validUntil: authorityLife(tenant).until.toISOString(),
+    rotation:
+      rollover === undefined
+        ? null
+        : {
+            phase: rollover.phase,
+            since: rollover.since,
+            reason: rollover.reason,
+            oldTrustedUntil: rollover.phase === 'grace' ? rollover.until : null,
+          },
+  };
+}
+
+function hibernatedDocument({ status }: TenantRecord): TenantDocument['hibernated'] {
+  if (status.phase !== 'hibernated') return null;
+  const { revision, bytes } = status.source;
+  return { since: status.since, revision, bytes };
+}
+
+function workerDocument({ work }: TenantRecord): TenantDocument['worker'] {
+  if (work === undefined) return null;
+  const { purpose, attempt, progress, requestedAt: since } = work;
+  const running = progress?.state === 'running' ? progress : undefined;
+  const phase =
+    running?.phase ?? (progress?.state === 'running' ? undefined : progress?.state) ?? 'launching';
+  const [bytes, totalBytes] = [running?.bytes ?? null, running?.totalBytes ?? null];
+  return { purpose, attempt, since, phase, bytes, totalBytes };
+}
+
+/** @param operations those that the record names, when they could be read */
 export function tenantDocument(
   tenant: TenantRecord,
   cell: Pick<Cell, 'namespaceName'>,
-  operation?: Operation,
+  operations: readonly Operation[] = [],
 ): TenantDocument {
-  const current = tenant.operation;
+  const { operation: current, remediation } = tenant;
+  const found = (id: string | undefined) => operations.find(({ operationId }) => operationId === id);
+  const operation = found(current?.operationId);
   return {
     tenantId: tenant.tenantId,
     phase: tenant.status.phase,
@@ -113,7 +219,7 @@ export function tenantDocument(
     version: runningVersion(tenant),
     endpoints: endpointsOf(tenant),
     dnsName: dnsNameOf(tenant.tenantId, cell),
-    members: membersOf(tenant).map(memberDocument),
+    members: membersOf(tenant).map((member) => memberDocument(member, tenant.replaceRequests?.[member.name])),
     spec: tenant.spec,
     cell: tenant.cell,
     createdAt: tenant.createdAt,
@@ -123,5 +229,20 @@ export function tenantDocument(
       current === undefined
         ? null
         : { ...current, state: operation?.state ?? 'pending', message: operation?.message ?? '' },
+    remediation:
+      remediation === undefined
+        ? null
+        : {
+            operationId: remediation.operationId,
+            kind: remediation.kind,
+            since: remediation.since,
+            reason: remediation.reason,
+            message: found(remediation.operationId)?.message ?? '',
+            waitsForApproval: waitsForApproval(tenant),
+          },
+    hibernated: hibernatedDocument(tenant),
+    worker: workerDocument(tenant),
+    certificateAuthority: authorityDocument(tenant),
+    paused: tenant.paused ?? null,
   };
 }

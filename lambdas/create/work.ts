@@ -1,8 +1,10 @@
 import { createObserver } from '../core/observe.ts';
 import { type CreateDeps, createPerformers } from '../core/perform-create.ts';
 import { endPerformers } from '../core/perform-end.ts';
+import { incarnationPerformers } from '../core/perform-incarnation.ts';
 import type { NannyClient } from '../core/ports.ts';
 import type { ReconcileDeps, Work } from '../core/reconcile.ts';
+import { workPerformers } from '../core/work/perform-work.ts';
 import { planCreate } from './plan.ts';
 
 export type CreateWorkDeps = ReconcileDeps & CreateDeps & { readonly nannies: NannyClient };
@@ -19,10 +21,17 @@ export function createWork(deps: CreateWorkDeps): Work {
       createObserver(
         { cell, clock, runtime, nannies },
         {
-          listTasks: (tenant) => Object.values(tenant.members).some((member) => member.state === 'leaving'),
+          listTasks: (tenant) =>
+            tenant.work !== undefined ||
+            Object.values(tenant.members).some((member) => member.state === 'leaving'),
           askNannies: (tenant) => tenant.incarnation.state !== 'gathering',
         },
       ),
-    performers: { ...createPerformers(deps), ...endPerformers(deps) },
+    performers: {
+      ...createPerformers(deps),
+      ...endPerformers(deps),
+      ...workPerformers(deps),
+      ...incarnationPerformers(deps),
+    },
   };
 }

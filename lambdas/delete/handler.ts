@@ -1,5 +1,6 @@
 import { CloudMapNameRegistry } from '../adapters/cloud-map-name-registry.ts';
 import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
+import { Ec2Volumes } from '../adapters/ec2-volumes.ts';
 import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { randomIds } from '../adapters/random-ids.ts';
@@ -16,7 +17,8 @@ const [cell, log] = [env.CELL, jsonLog({ clock, fields: { function: 'delete' } }
 const store = new DynamoTenantStore({ tableName: env.TABLE_NAME, clock });
 const dispatcher = new SqsDispatcher({ queues: cell.queues });
 const [runtime, names, ids] = [new EcsTaskRuntime(), new CloudMapNameRegistry(), randomIds(clock)];
-const deps = { cell, store, runtime, names, dispatcher, clock, ids, log };
+const volumes = new Ec2Volumes();
+const deps = { cell, store, runtime, names, volumes, dispatcher, clock, ids, log };
 const work = deleteWork(deps);
 
 export const handler = (event: unknown, context: InvocationContext) =>

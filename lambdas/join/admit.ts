@@ -1,7 +1,7 @@
 import { ControlPlaneError } from '../core/errors.ts';
 import { taskIdOf } from '../core/members.ts';
-import type { Member, MemberIn } from '../core/model/member.ts';
-import type { TenantRecord } from '../core/model/tenant.ts';
+import type { MemberIn } from '../core/model/member.ts';
+import type { TenantRecord, Work } from '../core/model/tenant.ts';
 import type { JoinCaller, JoinDeps } from './deps.ts';
 
 /** The caller is not the task that it says it is. */
@@ -14,6 +14,8 @@ export class NotThisTaskError extends ControlPlaneError {
 export type Admission =
   | { readonly kind: 'leave'; readonly reason: string }
   | { readonly kind: 'wait'; readonly reason: string }
+  /** `work.ip`: absent on its first join; the caller's address has been proven either way. */
+  | { readonly kind: 'worker'; readonly tenant: TenantRecord; readonly work: Work }
   | { readonly kind: 'newcomer'; readonly tenant: TenantRecord; readonly member: MemberIn<'launching'> }
   | {
       readonly kind: 'member';
@@ -35,6 +37,8 @@ export async function admit(
 ): Promise<Admission> {
   const tenant = await deps.store.get(who.tenantId);
   if (tenant === undefined) return { kind: 'leave', reason: `tenant ${who.tenantId} does not exist` };
+  const { work } = tenant;
+  if (work?.name === who.memberName) return admitWorker(deps, tenant, work, caller);
   const member = tenant.members[who.memberName];
   if (member === undefined) {
     return { kind: 'leave', reason: `${who.memberName} is not a member of ${who.tenantId}` };
@@ -44,16 +48,38 @@ export async function admit(
   }
   if (member.state === 'requested') return { kind: 'wait', reason: 'the launch is being recorded' };
   checkTask(member, caller);
-  if (member.state === 'launching') return checkAddress(deps, tenant, member, caller);
-  if (member.ip !== caller.sourceIp) {
-    throw new NotThisTaskError(
-      `The call comes from ${caller.sourceIp}, but member ${member.name} joined from ${member.ip}.`,
-    );
+  if (member.state === 'launching') {
+    return (await checkAddress(deps, member, caller)) ?? { kind: 'newcomer', tenant, member };
   }
+  checkSameAddress(member, caller);
   return { kind: 'member', tenant, member };
 }
 
-function checkTask(member: Exclude<Member, { state: 'requested' | 'leaving' }>, caller: JoinCaller): void {
+/** The same two proofs for a task that is no member. */
+async function admitWorker(
+  deps: JoinDeps,
+  tenant: TenantRecord,
+  work: Work,
+  caller: JoinCaller,
+): Promise<Admission> {
+  const { name, taskArn, ip } = work;
+  if (taskArn === undefined) return { kind: 'wait', reason: 'the launch is being recorded' };
+  checkTask({ name, taskArn }, caller);
+  if (ip === undefined) {
+    return (await checkAddress(deps, { name, taskArn }, caller)) ?? { kind: 'worker', tenant, work };
+  }
+  checkSameAddress({ name, ip }, caller);
+  return { kind: 'worker', tenant, work };
+}
+
+function checkSameAddress(owner: { name: string; ip: string }, caller: JoinCaller): void {
+  if (owner.ip === caller.sourceIp) return;
+  throw new NotThisTaskError(
+    `The call comes from ${caller.sourceIp}, but member ${owner.name} joined from ${owner.ip}.`,
+  );
+}
+
+function checkTask(member: { name: string; taskArn: string }, caller: JoinCaller): void {
   const session = /^arn:[^:]+:sts::\d*:assumed-role\/.+\/([^/]+)$/.exec(caller.principalArn)?.[1];
   const task = taskIdOf(member.taskArn);
   if (session === task) return;
@@ -64,12 +90,12 @@ function checkTask(member: Exclude<Member, { state: 'requested' | 'leaving' }>, 
   );
 }
 
+/** Undefined when ECS shows the very address that the call comes from. */
 async function checkAddress(
   deps: JoinDeps,
-  tenant: TenantRecord,
-  member: MemberIn<'launching'>,
+  member: { name: string; taskArn: string },
   caller: JoinCaller,
-): Promise<Admission> {
+): Promise<Admission | undefined> {
   const [task] = await deps.runtime.describe(deps.cell, [member.taskArn]);
   if (task?.privateIp === undefined) return { kind: 'wait', reason: 'ECS does not show the task yet' };
   if (task.privateIp !== caller.sourceIp) {
@@ -80,5 +106,5 @@ async function checkAddress(
   if (task.desiredStatus === 'STOPPED' || task.lastStatus === 'STOPPED') {
     return { kind: 'leave', reason: 'ECS is stopping the task' };
   }
-  return { kind: 'newcomer', tenant, member };
+  return undefined;
 }

@@ -1,3 +1,4 @@
+import { membersAuthority } from '../core/authority.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import type { IssuedCertificates, JoinRequest } from '../core/wire/join.ts';
 import type { JoinDeps } from './deps.ts';
@@ -12,18 +13,12 @@ export async function signLeaves(
   const { pki, tenantId } = tenant;
   if (pki === undefined) throw new Error(`Tenant ${tenantId} has no certificate authority.`);
   const key = await deps.vault.decrypt(tenantId, 'ca', pki.caKey);
-  // A bundle holds the newest authority first; older ones only stay trusted.
-  const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/.exec(pki.caBundle)?.[0];
+  const { certificate } = membersAuthority(pki);
   const identity = {
     tenantId,
     memberName: member.name,
     ip: member.ip,
     dnsName: `${tenantId}.${deps.cell.namespaceName}`,
   };
-  return deps.pki.signMemberLeaves(
-    { certificate: certificate ?? pki.caBundle, key },
-    identity,
-    csrs,
-    pki.caBundle,
-  );
+  return deps.pki.signMemberLeaves({ certificate, key }, identity, csrs, pki.caBundle);
 }

@@ -6,6 +6,7 @@ import type {
   KeyVault,
   Log,
   Pki,
+  StorageAccess,
   TaskRuntime,
   TenantStore,
 } from '../core/ports.ts';
@@ -17,6 +18,7 @@ export interface JoinDeps {
   readonly runtime: Pick<TaskRuntime, 'describe'>;
   readonly vault: Pick<KeyVault, 'decrypt'>;
   readonly pki: Pick<Pki, 'signMemberLeaves'>;
+  readonly storage: StorageAccess;
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly ids: Pick<Ids, 'ulid'>;

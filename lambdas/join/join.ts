@@ -1,14 +1,16 @@
-import { renderEtcdArguments } from '../core/etcd-flags.ts';
-import { peerUrl, wantedMembers, withMembers } from '../core/members.ts';
+import { dutyOf } from '../core/duty.ts';
+import { initialClusterFlag, renderEtcdArguments } from '../core/etcd-flags.ts';
+import { etcdCluster, peerUrl, wantedMembers, withMembers } from '../core/members.ts';
 import type { Incarnation, TenantRecord } from '../core/model/tenant.ts';
 import { checkStep } from '../core/safety.ts';
 import { nothingSeen } from '../core/step.ts';
 import { updateTenant } from '../core/update-tenant.ts';
-import type { IssuedCertificates, JoinAnswer, JoinRequest } from '../core/wire/join.ts';
+import type { IssuedCertificates, JoinAnswer, JoinRequest, RestoreOrder } from '../core/wire/join.ts';
 import { admit } from './admit.ts';
 import { signLeaves } from './certificates.ts';
 import type { JoinCaller, JoinDeps } from './deps.ts';
 import { tell } from './tell.ts';
+import { joinWorker } from './work.ts';
 
 /** All members ask until the last one has joined; quick at first, calm once the last one takes its time. */
 const quickMs = 200;
@@ -35,6 +37,7 @@ export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCal
   if (tenant.status.phase === 'deleting') return { answer: 'leave', reason: 'the tenant is being deleted' };
   if (tenant.pki === undefined) return wait('the certificate authority is being made');
 
+  if (admission.kind === 'worker') return joinWorker(deps, request, caller, tenant, admission.work);
   let certificates: IssuedCertificates | undefined;
   if (admission.kind === 'newcomer') {
     const { name } = admission.member;
@@ -45,8 +48,8 @@ export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCal
     );
     if (recorded.tenant === undefined) return { answer: 'leave', reason: 'the tenant has been deleted' };
     tenant = recorded.tenant;
-    if (recorded.saved && tenant.incarnation.state === 'booting') {
-      await deps.dispatcher.look(tenant.tenantId, 'create');
+    if (recorded.saved && tenant.incarnation.state !== 'gathering') {
+      await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
     }
   }
   const answer = await answerFor(deps, tenant, request, certificates);
@@ -76,7 +79,8 @@ function withJoined(
   const joined = wantedMembers(tenant).flatMap((wanted) => (wanted.state === 'joined' ? [wanted] : []));
   const complete =
     joined.length === tenant.spec.members && wantedMembers(tenant).length === tenant.spec.members;
-  if (incarnation.state !== 'gathering' || tenant.status.phase !== 'creating' || !complete) return tenant;
+  const bootstrapping = tenant.status.phase === 'creating' || tenant.status.phase === 'recovering';
+  if (incarnation.state !== 'gathering' || !bootstrapping || !complete) return tenant;
   const initialCluster = Object.fromEntries(joined.map((each) => [each.name, peerUrl(each.ip)]));
   return { ...tenant, incarnation: { ...incarnation, state: 'booting', initialCluster, bootedAt: joinedAt } };
 }
@@ -93,44 +97,75 @@ async function answerFor(
   }
   if (!('ip' in member)) return wait('the join is being recorded');
   const { incarnation } = tenant;
+  const waited = deps.clock.now().getTime() - Date.parse(member.joinedAt);
+  const patience = waited < quickForMs ? quickMs : calmMs;
   if (incarnation.state === 'gathering') {
     const wanted = wantedMembers(tenant);
     const joined = wanted.filter((each) => each.state === 'joined').length;
-    const waited = deps.clock.now().getTime() - Date.parse(member.joinedAt);
-    return wait(
-      `${joined} of ${tenant.spec.members} members have joined`,
-      waited < quickForMs ? quickMs : calmMs,
-    );
+    return wait(`${joined} of ${tenant.spec.members} members have joined`, patience);
   }
   const mode = bootMode(deps, tenant, incarnation, request);
-  if (mode === undefined) return wait(`${member.name} is not in the cluster yet`, calmMs);
+  if (mode === undefined) return wait(`${member.name} is not in the cluster yet`, patience);
+  // As it was made, not as the spec is by now: the operation that changes the spec replaces members one by one.
+  const version = member.made?.version ?? tenant.spec.version;
   return {
     answer: 'boot',
     mode,
     incarnation: incarnation.number,
-    etcdVersion: tenant.spec.version,
+    etcdVersion: version,
     etcdArguments: renderEtcdArguments({
-      version: tenant.spec.version,
+      version,
       memberName: member.name,
       ip: member.ip,
       token: incarnation.token,
-      initialCluster: incarnation.initialCluster,
+      initialCluster: incarnation.state === 'formed' ? etcdCluster(tenant) : incarnation.initialCluster,
       initialClusterState: mode === 'new' ? 'new' : 'existing',
-      spec: tenant.spec,
+      spec: {
+        quotaMiB: member.made?.quotaMiB ?? tenant.spec.quotaMiB,
+        autoCompaction: member.made?.autoCompaction ?? tenant.spec.autoCompaction,
+      },
     }),
     certificates: signed ?? (await signLeaves(deps, tenant, member, request.csrs)),
+    ...(mode === 'restore' && { restore: restoreOrder(deps, incarnation, member.ip) }),
   };
 }
 
-/** A disk that holds data is resumed; `new` goes through the safety rules (S3) and is never given after the latch. */
+/** The same file and the same initial cluster for all: every member makes the same first data of them. */
+function restoreOrder(
+  deps: JoinDeps,
+  incarnation: Exclude<Incarnation, { state: 'gathering' }>,
+  ip: string,
+): RestoreOrder {
+  if (incarnation.state !== 'booting' || incarnation.restore === undefined) {
+    throw new Error(`Incarnation ${incarnation.number} has nothing to restore.`);
+  }
+  const { key, sha256, bumpRevision } = incarnation.restore;
+  return {
+    bucket: deps.cell.backupBucket,
+    key,
+    sha256,
+    bumpRevision,
+    initialCluster: initialClusterFlag(incarnation.initialCluster),
+    initialAdvertisePeerUrl: peerUrl(ip),
+    token: incarnation.token,
+  };
+}
+
+/**
+ * A disk that holds data is resumed, and so is a voter without: it has lost its data, and its nanny says so. A learner
+ * whose disk is empty joins; it has never voted, so that an empty disk takes nothing back. `new` goes through the safety rules (S3) and is never given
+ * after the latch.
+ */
 function bootMode(
   deps: JoinDeps,
   tenant: TenantRecord,
   incarnation: Exclude<Incarnation, { state: 'gathering' }>,
   request: JoinRequest,
-): 'new' | 'resume' | undefined {
+): 'new' | 'existing' | 'resume' | 'restore' | undefined {
   const { memberName } = request;
-  const isMember = ['voting', 'learner'].includes(tenant.members[memberName]?.state ?? '');
+  const state = tenant.members[memberName]?.state ?? '';
+  if (state === 'learner' && !request.hasData) return 'existing';
+  const isMember = ['voting', 'learner'].includes(state);
   if (isMember || (request.hasData && memberName in incarnation.initialCluster)) return 'resume';
   const verdict = checkStep({
     step: { kind: 'boot-new', member: memberName, incarnation: incarnation.number },
@@ -139,7 +174,9 @@ function bootMode(
     now: deps.clock.now(),
     zones: deps.cell.subnets.map((subnet) => subnet.zone),
   });
-  if (verdict.allowed) return 'new';
+  if (verdict.allowed) {
+    return incarnation.state === 'booting' && incarnation.restore !== undefined ? 'restore' : 'new';
+  }
   deps.log.warn(verdict.reason, { tenantId: tenant.tenantId, memberName, rule: verdict.rule });
   return undefined;
 }

@@ -1,8 +1,12 @@
+import { holderOf } from '../core/backup/duty.ts';
 import { etcdProblem } from '../core/conditions.ts';
 import { dutyOf } from '../core/duty.ts';
+import { fullShare } from '../core/machine-conditions.ts';
 import { withMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
+import { isSlow } from '../core/remediation/gray.ts';
+import { withSickness } from '../core/sickness.ts';
 import { updateTenant } from '../core/update-tenant.ts';
 import type { NannyStatus } from '../core/wire/admin.ts';
 import type { ReportAnswer, ReportRequest } from '../core/wire/join.ts';
@@ -35,19 +39,21 @@ export async function report(
   let fall: string | undefined;
   const { tenant, saved } = await updateTenant(deps, before, (stored) => {
     fall = fallOf(stored, status);
-    return withSeen(stored, status);
+    return withSeen(stored, status, deps);
   });
   if (tenant === undefined) return { leave: true, reason: 'the tenant has been deleted' };
   // Delete watches the tasks themselves.
   if (tenant.status.phase === 'deleting') return { leave: false };
   if ((saved && differs(before, tenant, status.memberName)) || matters(tenant, status)) {
-    await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
+    const duty = dutyOf(tenant);
+    // Backups are taken beside everything else: whoever repairs must not miss the news for one.
+    await deps.dispatcher.look(tenant.tenantId, duty === 'backup' ? 'sweep' : duty);
   }
   if (saved && fall !== undefined) await tell(deps, status, fall);
   return { leave: false };
 }
 
-function withSeen(stored: TenantRecord, status: NannyStatus): TenantRecord | undefined {
+function withSeen(stored: TenantRecord, status: NannyStatus, deps: JoinDeps): TenantRecord | undefined {
   const member = stored.members[status.memberName];
   if (member?.state !== 'joined' && member?.state !== 'learner' && member?.state !== 'voting')
     return undefined;
@@ -67,7 +73,7 @@ function withSeen(stored: TenantRecord, status: NannyStatus): TenantRecord | und
   const revision = self?.revision ?? 0;
   if (same(member.seen, seen) && revision < stored.highestRevision + revisionStep) return undefined;
   return {
-    ...withMembers(stored, [{ ...member, seen } as Member]),
+    ...withMembers(stored, [withSickness(member, seen, deps.clock.now())]),
     highestRevision: Math.max(stored.highestRevision, revision),
   };
 }
@@ -126,6 +132,10 @@ function differs(before: TenantRecord, after: TenantRecord, name: string): boole
 /** Worth a look even if the record stays as it is. */
 function matters(tenant: TenantRecord, status: NannyStatus): boolean {
   if (status.etcd.state === 'data-lost' || status.etcd.state === 'removed') return true;
+  // Told on change only: NOSPACE and CORRUPT do not wait for the next sweep.
+  if (status.alarms.length > 0) return true;
+  if (isNewsOfStream(tenant, status)) return true;
+  if (status.readProblem !== undefined || isShortOfSpace(status) || isSlow(status.latency)) return true;
   const unreachable = (status.view?.members ?? []).filter((other) => !other.reachable);
   return unreachable.some((other) =>
     Object.values(tenant.members).some(
@@ -134,3 +144,15 @@ function matters(tenant: TenantRecord, status: NannyStatus): boolean {
     ),
   );
 }
+
+/** What is on its way to S3 does not get there, gets there again, or cannot be continued. */
+function isNewsOfStream(tenant: TenantRecord, { memberName, backup }: NannyStatus): boolean {
+  const holder = holderOf(tenant);
+  if (backup === undefined || holder?.member !== memberName || holder.chain !== backup.chain) return false;
+  return backup.broken !== undefined || (backup.problem === undefined) !== (holder.problem === undefined);
+}
+
+/** Before etcd raises NOSPACE, which at 200 writes a second can be a minute later. */
+const isShortOfSpace = ({ self, disk }: NannyStatus): boolean =>
+  (self?.dbSizeQuota !== undefined && self.dbSize > self.dbSizeQuota * fullShare) ||
+  (disk !== undefined && disk.totalBytes - disk.freeBytes > disk.totalBytes * fullShare);

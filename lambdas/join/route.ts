@@ -1,10 +1,16 @@
 import * as z from 'zod';
 import { ControlPlaneError, InvalidRequestError, NotFoundError } from '../core/errors.ts';
 import { joinRequestSchema, renewRequestSchema, reportRequestSchema } from '../core/wire/join.ts';
+
+import { storageRequestSchema, workReportSchema } from '../core/wire/work.ts';
+
 import type { JoinCaller, JoinDeps } from './deps.ts';
 import { join } from './join.ts';
 import { renew } from './renew.ts';
 import { report } from './report.ts';
+
+import { storage } from './storage.ts';
+import { takeProgress } from './work.ts';
 
 /** What we need of API Gateway's proxy event (REST API, payload format 1.0). */
 const eventSchema = z.object({
@@ -28,8 +34,10 @@ type Route = (deps: JoinDeps, body: unknown, caller: JoinCaller) => Promise<unkn
 
 const routes: Readonly<Record<string, Route>> = {
   join: (deps, body, caller) => join(deps, parse(joinRequestSchema, body), caller),
+  storage: (deps, body, caller) => storage(deps, parse(storageRequestSchema, body), caller),
   report: (deps, body, caller) => report(deps, parse(reportRequestSchema, body), caller),
   renew: (deps, body, caller) => renew(deps, parse(renewRequestSchema, body), caller),
+  work: (deps, body, caller) => takeProgress(deps, parse(workReportSchema, body), caller),
 };
 
 const statusByCode: Readonly<Record<string, [number, string]>> = {

@@ -1,5 +1,6 @@
 // @peculiar/x509 throws without the metadata polyfill, so it must come first.
 import 'reflect-metadata';
+import { X509Certificate } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { clientTtl, clientUserSchema, isReservedUser } from '../core/client-user.ts';
@@ -25,7 +26,8 @@ const day = 86_400;
 /** Lives in seconds (design §10). */
 export const authoritySeconds = 3652 * day;
 export const memberLeafSeconds = 30 * day;
-export const controlPlaneSeconds = 365 * day;
+/** Nothing renews it but the rotation of its CA: shorter, and every nanny would refuse the control plane one day. */
+export const controlPlaneSeconds = authoritySeconds;
 
 type LeafShape = Pick<LeafRequest, 'subject' | 'usages'>;
 
@@ -62,7 +64,16 @@ export function createPki(deps: PkiDeps): Pki {
           await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
         ],
       });
-      return { certificate: toPem(certificate), key: await exportKey(keys.privateKey) };
+      return {
+        certificate: toPem(certificate),
+        key: await exportKey(keys.privateKey),
+        validFrom: certificate.notBefore.toISOString(),
+        validUntil: certificate.notAfter.toISOString(),
+      };
+    },
+
+    fingerprint(certificate) {
+      return new X509Certificate(certificate).fingerprint256.replaceAll(':', '').toLowerCase();
     },
 
     async createControlPlaneLeaf(ca) {

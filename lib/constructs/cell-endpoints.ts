@@ -11,6 +11,7 @@ const service = ec2.InterfaceVpcEndpointAwsService;
 
 /** Called by functions in the VPC. */
 const forFunctions = {
+  Ec2: service.EC2,
   Ecs: service.ECS,
   Sqs: service.SQS,
   Kms: service.KMS,

@@ -1,23 +1,38 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
+import type * as z from 'zod';
+import { envSchema as backupEnv } from '../../lambdas/backup/env.ts';
+import { alarmPrefix } from '../../lambdas/core/looks.ts';
+import type { Duty } from '../../lambdas/core/ports.ts';
 import { envSchema as createEnv } from '../../lambdas/create/env.ts';
 import { envSchema as deleteEnv } from '../../lambdas/delete/env.ts';
 import { envSchema as joinEnv } from '../../lambdas/join/env.ts';
+import { envSchema as patchEnv } from '../../lambdas/patch/env.ts';
+import { envSchema as remediateEnv } from '../../lambdas/remediate/env.ts';
+import { envSchema as restoreEnv } from '../../lambdas/restore/env.ts';
+import { envSchema as scaleEnv } from '../../lambdas/scale/env.ts';
 import { envSchema as sweepEnv } from '../../lambdas/sweep/env.ts';
 import { cellDocument, cellScope } from '../cell.ts';
 import type { Config } from '../config.ts';
 import type { FleetStack } from '../fleet-stack.ts';
 import type { NetworkStack } from '../network-stack.ts';
+import { backupPolicy } from '../policies/backup.ts';
 import { createPolicy } from '../policies/create.ts';
 import { deletePolicy } from '../policies/delete.ts';
 import { joinPolicy } from '../policies/join.ts';
+import { patchPolicy } from '../policies/patch.ts';
+import { remediatePolicy } from '../policies/remediate.ts';
+import { restorePolicy } from '../policies/restore.ts';
+import { scalePolicy } from '../policies/scale.ts';
 import type { CellScope, StateScope } from '../policies/scope.ts';
 import { sweepPolicy } from '../policies/sweep.ts';
 import type { StateStack } from '../state-stack.ts';
-import { ControlFunction } from './control-function.ts';
+import { BackupAccess } from './backup-access.ts';
+import { ControlFunction, type EnvironmentOf } from './control-function.ts';
 import { JoinRoutes } from './join-routes.ts';
 import { LookQueues, lookTimeout } from './look-queues.ts';
 
@@ -40,8 +55,18 @@ export class CellFunctions extends Construct {
     super(scope, id);
     const { config, fleet, network, state } = props;
     this.queues = new LookQueues(this, 'Queues');
-    this.document = Stack.of(this).toJsonString(cellDocument(props.cellId, network, fleet, this.queues.urls));
-    this.scope = cellScope(fleet, this.queues);
+    const backups = new BackupAccess(this, 'BackupAccess', {
+      cellId: props.cellId,
+      bucketArn: state.backupBucketArn,
+      keyArn: state.key.keyArn,
+    });
+    this.document = Stack.of(this).toJsonString(
+      cellDocument(props.cellId, network, fleet, this.queues.urls, {
+        bucket: state.backups.bucketName,
+        roleArn: backups.role.roleArn,
+      }),
+    );
+    this.scope = cellScope(props.cellId, fleet, this.queues, backups.role.roleArn);
 
     const stateScope: StateScope = { tableArn: state.table.tableArn, keyArn: state.key.keyArn };
     const logRetentionDays = config.logRetentionDays;
@@ -58,59 +83,81 @@ export class CellFunctions extends Construct {
       statements: joinPolicy(stateScope, this.scope),
       logRetentionDays,
     });
+    backups.lentBy(join.role);
     new JoinRoutes(this, 'JoinRoutes', { address: fleet.joinAddress, handler: join.function });
 
-    const create = new ControlFunction(this, 'Create', {
-      name: 'create',
-      description: 'makes clusters',
-      envSchema: createEnv,
-      environment: sealed,
-      timeout: lookTimeout,
-      statements: createPolicy(stateScope, this.scope),
-      logRetentionDays,
-      network: inVpc,
-    });
-    const remove = new ControlFunction(this, 'Delete', {
-      name: 'delete',
-      description: 'takes clusters down',
-      envSchema: deleteEnv,
-      environment: record,
-      timeout: lookTimeout,
-      statements: deletePolicy(stateScope, this.scope),
-      logRetentionDays,
-      network: inVpc,
-    });
-    const sweep = new ControlFunction(this, 'Sweep', {
-      name: 'sweep',
-      description: 'looks at every tenant in time',
-      envSchema: sweepEnv,
-      environment: sealed,
-      timeout: lookTimeout,
-      statements: sweepPolicy(stateScope, this.scope),
-      logRetentionDays,
-      network: inVpc,
-    });
-
-    // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
-    const source = (queue: LookQueues['all'][number], batchSize: number) =>
-      new SqsEventSource(queue, { batchSize, reportBatchItemFailures: true });
-    create.function.addEventSource(source(this.queues.byDuty.create, 1));
-    remove.function.addEventSource(source(this.queues.byDuty.delete, 1));
-    sweep.function.addEventSource(source(this.queues.byDuty.sweep, 5));
+    // All of these call nannies, which listen inside the VPC only.
+    const worker = <S extends z.ZodObject>(
+      duty: Duty,
+      description: string,
+      envSchema: S,
+      environment: EnvironmentOf<S>,
+      statements: PolicyStatement[],
+    ) => {
+      const { function: worker } = new ControlFunction(this, `${duty[0]?.toUpperCase()}${duty.slice(1)}`, {
+        name: duty,
+        description,
+        envSchema,
+        environment,
+        timeout: lookTimeout,
+        statements,
+        logRetentionDays,
+        network: inVpc,
+      });
+      // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
+      const batchSize = duty === 'sweep' ? 5 : 1;
+      const queue = this.queues.byDuty[duty];
+      worker.addEventSource(new SqsEventSource(queue, { batchSize, reportBatchItemFailures: true }));
+      return worker;
+    };
+    const policy = (of: (state: StateScope, cell: CellScope) => PolicyStatement[]) =>
+      of(stateScope, this.scope);
+    worker('create', 'makes clusters', createEnv, sealed, policy(createPolicy));
+    worker('delete', 'takes clusters down', deleteEnv, record, policy(deletePolicy));
+    worker('scale', 'grows, shrinks and replaces', scaleEnv, sealed, policy(scalePolicy));
+    worker('patch', 'brings clusters to other versions', patchEnv, sealed, policy(patchPolicy));
+    worker('restore', 'makes clusters what they were', restoreEnv, sealed, policy(restorePolicy));
+    const bucket = { bucketArn: state.backupBucketArn, cellId: props.cellId };
+    const healing = remediatePolicy(stateScope, this.scope, bucket);
+    worker('remediate', 'heals clusters', remediateEnv, sealed, healing);
+    const backing = backupPolicy(stateScope, this.scope, bucket);
+    worker('backup', 'backs clusters up and proves it', backupEnv, sealed, backing);
+    const sweep = worker('sweep', 'looks at every tenant in time', sweepEnv, sealed, policy(sweepPolicy));
 
     new events.Rule(this, 'TaskEvents', {
-      description: 'etcd-nanny: tasks of the cell start and stop',
+      // A task that comes up tells of itself through join: its steps there would only cost messages.
+      description: 'etcd-nanny: tasks of the cell have stopped',
       eventPattern: {
         source: ['aws.ecs'],
         detailType: ['ECS Task State Change'],
-        detail: { clusterArn: [fleet.cluster.clusterArn] },
+        detail: { clusterArn: [fleet.cluster.clusterArn], lastStatus: ['STOPPED'] },
+      },
+      targets: [new targets.SqsQueue(this.queues.byDuty.sweep)],
+    });
+    // Fargate tells of a task's end days before. Tasks without a service are named one by one, by their ARNs.
+    new events.Rule(this, 'TaskRetirements', {
+      description: 'etcd-nanny: Fargate is going to stop tasks of the cell',
+      eventPattern: {
+        source: ['aws.health'],
+        detailType: ['AWS Health Event'],
+        resources: events.Match.prefix(fleet.taskArnPrefix),
+        detail: { service: ['ECS'], eventTypeCode: ['AWS_ECS_TASK_PATCHING_RETIREMENT'] },
+      },
+      targets: [new targets.SqsQueue(this.queues.byDuty.sweep)],
+    });
+    new events.Rule(this, 'AlarmChanges', {
+      description: 'etcd-nanny: an alarm of a tenant has changed its state',
+      eventPattern: {
+        source: ['aws.cloudwatch'],
+        detailType: ['CloudWatch Alarm State Change'],
+        detail: { alarmName: events.Match.prefix(alarmPrefix) },
       },
       targets: [new targets.SqsQueue(this.queues.byDuty.sweep)],
     });
     new events.Rule(this, 'EveryMinute', {
       description: 'etcd-nanny: safety net under lost events',
       schedule: events.Schedule.rate(Duration.minutes(1)),
-      targets: [new targets.LambdaFunction(sweep.function)],
+      targets: [new targets.LambdaFunction(sweep)],
     });
   }
 }

@@ -6,6 +6,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type * as z from 'zod';
+import type { Duty } from '../../lambdas/core/ports.ts';
 import { networkInterfaces } from '../policies/network-interfaces.ts';
 import { acknowledgeWildcards } from '../policies/wildcards.ts';
 import { bundledCode } from './bundle.ts';
@@ -17,7 +18,7 @@ export type EnvironmentOf<S extends z.ZodObject> = Record<keyof z.input<S> & str
 
 export interface ControlFunctionProps<S extends z.ZodObject> {
   /** Folder below lambdas/ that has handler.ts and env.ts. */
-  readonly name: 'api' | 'join' | 'create' | 'delete' | 'sweep';
+  readonly name: 'api' | 'join' | Duty;
   readonly description: string;
   readonly envSchema: S;
   readonly environment: EnvironmentOf<S>;
@@ -32,6 +33,7 @@ export interface ControlFunctionProps<S extends z.ZodObject> {
 /** The one place that says how functions of the control plane are built, logged and run. */
 export class ControlFunction<S extends z.ZodObject> extends Construct {
   readonly function: lambda.Function;
+  readonly role: iam.IRole;
 
   constructor(scope: Construct, id: string, props: ControlFunctionProps<S>) {
     super(scope, id);
@@ -43,6 +45,7 @@ export class ControlFunction<S extends z.ZodObject> extends Construct {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: `etcd-nanny: function ${props.name}`,
     });
+    this.role = role;
     const inNetwork = props.network ? networkInterfaces() : [];
     const statements = [writeLogs(logGroup), ...inNetwork, ...props.statements];
     for (const statement of statements) role.addToPolicy(statement);

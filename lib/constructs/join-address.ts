@@ -5,7 +5,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
 
-export const joinRoutes = ['join', 'report', 'renew'] as const;
+export const joinRoutes = ['join', 'report', 'renew', 'storage', 'work'] as const;
 export const joinStage = 'v1';
 
 export interface JoinAddressProps {
@@ -22,7 +22,7 @@ export class JoinAddress extends Construct {
     const endpointId = props.endpoint.vpcEndpointId;
     this.api = new apigateway.CfnRestApi(this, 'Api', {
       name: `${Stack.of(this).stackName}-join`,
-      description: 'Nannies join, report and renew their certificates here',
+      description: 'Nannies join, report, renew their certificates and get access to backups here',
       endpointConfiguration: { types: ['PRIVATE'], vpcEndpointIds: [endpointId] },
       policy: new iam.PolicyDocument({
         statements: [
@@ -58,7 +58,7 @@ export class JoinAddress extends Construct {
     return `https://${this.api.ref}.execute-api.${region}.${urlSuffix}/${joinStage}`;
   }
 
-  /** ARNs of the three calls, for the role of the tasks. */
+  /** ARNs of the calls, for the role of the tasks. */
   get routeArns(): string[] {
     return joinRoutes.map((route) =>
       Stack.of(this).formatArn({

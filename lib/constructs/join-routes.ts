@@ -10,7 +10,7 @@ export interface JoinRoutesProps {
   readonly handler: lambda.IFunction;
 }
 
-/** What answers at the join address: POST join, report and renew, each signed by a task's own role. */
+/** What answers at the join address: one POST for each of `joinRoutes`, signed by a task's own role. */
 export class JoinRoutes extends Construct {
   constructor(scope: Construct, id: string, props: JoinRoutesProps) {
     super(scope, id);

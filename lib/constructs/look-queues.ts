@@ -1,9 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Duty } from '../../lambdas/core/ports.ts';
-
-export const duties = ['create', 'delete', 'sweep'] as const satisfies readonly Duty[];
+import { type Duty, duties } from '../../lambdas/core/model/duties.ts';
 
 /** Longest run of a function that reads a queue. */
 export const lookTimeout = Duration.seconds(60);
@@ -39,10 +37,7 @@ export class LookQueues extends Construct {
   }
 
   get urls(): Readonly<Record<Duty, string>> {
-    return {
-      create: this.byDuty.create.queueUrl,
-      delete: this.byDuty.delete.queueUrl,
-      sweep: this.byDuty.sweep.queueUrl,
-    };
+    const urls = duties.map((duty) => [duty, this.byDuty[duty].queueUrl] as const);
+    return Object.fromEntries(urls) as Record<Duty, string>;
   }
 }

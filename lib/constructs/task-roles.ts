@@ -2,10 +2,11 @@ import { Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { acknowledge } from '../acknowledge.ts';
-import type { JoinAddress } from './join-address.ts';
+import { type NannyScope, nannyPolicy } from '../policies/nanny.ts';
+import { acknowledgeWildcards } from '../policies/wildcards.ts';
 
 export interface TaskRolesProps {
-  readonly joinAddress: JoinAddress;
+  readonly nanny: NannyScope;
 }
 
 /** The three roles of a member's task. */
@@ -23,13 +24,9 @@ export class TaskRoles extends Construct {
       conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
     });
     this.task = new iam.Role(this, 'Task', { assumedBy: ecsTasks, description: 'etcd-nanny: nannies' });
-    this.task.addToPolicy(
-      new iam.PolicyStatement({
-        sid: 'CallJoin',
-        actions: ['execute-api:Invoke'],
-        resources: props.joinAddress.routeArns,
-      }),
-    );
+    const statements = nannyPolicy(props.nanny);
+    for (const statement of statements) this.task.addToPolicy(statement);
+    acknowledgeWildcards(this.task, statements);
     this.execution = new iam.Role(this, 'Execution', {
       assumedBy: ecsTasks,
       description: 'etcd-nanny: ECS starts members',

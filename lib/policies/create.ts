@@ -1,20 +1,8 @@
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { workOnTasks } from './members.ts';
 import { addAddresses, changeRecords, createNames, findZone } from './names.ts';
 import type { CellScope, StateScope } from './scope.ts';
-import {
-  decryptFor,
-  describeTasks,
-  encryptFor,
-  listTasks,
-  passInfrastructureRole,
-  passTaskRoles,
-  readItems,
-  runTasks,
-  sendLooks,
-  stopTasks,
-  tagNewTasks,
-  writeItems,
-} from './statements.ts';
+import { decryptFor, encryptFor, readItems, sendLooks, writeItems } from './statements.ts';
 
 /** Makes a cluster: keys, tasks, name. It may seal CA keys but not open them again. */
 export const createPolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
@@ -22,13 +10,7 @@ export const createPolicy = (state: StateScope, cell: CellScope): PolicyStatemen
   writeItems(state),
   encryptFor(state, 'ca', 'control-plane'),
   decryptFor(state, 'control-plane'),
-  runTasks(cell),
-  tagNewTasks(cell),
-  passTaskRoles(cell),
-  passInfrastructureRole(cell),
-  describeTasks(cell),
-  listTasks(cell),
-  stopTasks(cell),
+  ...workOnTasks(cell),
   createNames(cell),
   addAddresses(cell),
   changeRecords(cell),

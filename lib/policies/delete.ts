@@ -1,4 +1,5 @@
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { listDisks, removeDisks } from './disks.ts';
 import { changeRecords, deleteNames, findZone, listAddresses, removeAddresses } from './names.ts';
 import type { CellScope, StateScope } from './scope.ts';
 import {
@@ -27,5 +28,7 @@ export const deletePolicy = (state: StateScope, cell: CellScope): PolicyStatemen
   deleteNames(cell),
   changeRecords(cell),
   findZone(),
+  listDisks(),
+  removeDisks(cell),
   sendLooks([cell]),
 ];

@@ -5,6 +5,7 @@ export interface StateScope {
 }
 
 export interface CellScope {
+  readonly cellId: string;
   readonly clusterArn: string;
   /** ARN pattern of all tasks: each statement with it is bound to the cluster by a condition. */
   readonly taskArns: string;
@@ -17,6 +18,11 @@ export interface CellScope {
   /** ARN pattern of Cloud Map services in this account and Region: their ids are not known before they exist. */
   readonly nameServiceArns: string;
   readonly hostedZoneArn: string;
+  /** ARN patterns of EBS volumes and their snapshots: each statement with them is bound by tag. */
+  readonly volumeArns: string;
+  readonly snapshotArns: string;
+  /** Role that join lends out, by tenant. */
+  readonly backupRoleArn: string;
   /** "Look at tenant X" queues. */
   readonly queueArns: readonly string[];
 }

@@ -41,6 +41,10 @@ export const decryptFor = (state: StateScope, ...purposes: KeyPurpose[]) =>
 export const sendLooks = (cells: readonly CellScope[]) =>
   allow('SendLooks', ['sqs:SendMessage'], [...cells.flatMap((cell) => cell.queueArns)]);
 
+/** Backups. */
+export const lendBackups = (cell: CellScope) =>
+  allow('LendBackups', ['sts:AssumeRole'], [cell.backupRoleArn]);
+
 /** Tasks. ListTasks knows no resource but container instances: the cluster is its only bound. */
 export const runTasks = (cell: CellScope) =>
   allow('RunTasks', ['ecs:RunTask'], [...cell.taskDefinitionArns], inCluster(cell));

@@ -11,6 +11,15 @@ const reasons: Readonly<Record<string, string>> = {
   DescribeTasks: 'Task ids are not known before; bound to the cluster by ecs:cluster.',
   ListTasks: 'ListTasks knows no resource; bound to the cluster by ecs:cluster.',
   StopTasks: 'Task ids are not known before; bound to the cluster by ecs:cluster.',
+  Backups:
+    'Keys carry tenant, incarnation and backup; bound to the prefix of the cell, and each session to one tenant.',
+  DeleteBackups: 'Keys carry tenant, incarnation and revision; bound to the prefix of the cell.',
+  ListDisks: 'Describe calls of EC2 know no resource; they read names, sizes and tags only.',
+  CopyDisks: 'EC2 chooses the ids of volumes; bound to those of the cell by aws:ResourceTag.',
+  NewCopies: 'The snapshot does not exist yet; bound to the tag that it has to be made with.',
+  TagNewCopies:
+    'The snapshot does not exist yet; ec2:CreateAction allows it as a part of CreateSnapshot only.',
+  RemoveDisks: 'EC2 chooses the ids of volumes and snapshots; bound to those of the cell by aws:ResourceTag.',
   CreateNames: 'The service does not exist yet; bound to the namespace by servicediscovery:NamespaceArn.',
   ListAddresses: 'ListInstances knows no resource; it reads addresses only.',
   AddAddresses: 'Cloud Map chooses the ids of services.',

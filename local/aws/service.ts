@@ -1,3 +1,5 @@
+import type { Statement } from '../iam/document.ts';
+
 /**
  * The seams of the local cloud. One HTTP endpoint (local/endpoint.ts) checks the signature, asks the service what the
  * call needs, checks IAM, applies fault rules, and lets the service answer.
@@ -11,6 +13,8 @@ export interface Caller {
   /** Set for assumed roles: whose policies apply. */
   readonly roleArn?: string;
   readonly sessionName?: string;
+  /** Given to AssumeRole: the session may do what the role may and this allows too. */
+  readonly sessionPolicy?: readonly Statement[];
 }
 
 export interface RawRequest {
@@ -177,10 +181,11 @@ export interface CloudContext {
    */
   assumeRole(roleArn: string, sessionName: string, servicePrincipal?: string): TemporaryCredentials;
   /**
-   * Decides a call that a service makes for a principal by itself, e.g. ECS using the infrastructure role.
+   * Decides what a service asks for by itself: with the rights of a role (ECS using the infrastructure role), or of its
+   * caller (S3 using a key).
    * @throws AwsError AccessDeniedException
    */
-  authorize(roleArn: string, authorization: Authorization): void;
+  authorize(who: string | Caller, authorization: Authorization): void;
   /** Rewrites hosts that only AWS's DNS knows (execute-api) to this endpoint, for environments handed to processes. */
   rewriteHosts(text: string): string;
   /**

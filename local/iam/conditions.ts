@@ -14,7 +14,7 @@ export interface ConditionResult {
  * A key that is neither here nor in the call's context cannot be decided and denies.
  */
 const knownKeys =
-  /^(aws:(principal(arn|account|type|tag\/.+|isawsservice)|source(arn|account|ip|vpc|vpce)|requestedregion|securetransport|userid|username|viaawsservice|requesttag\/.+|resourcetag\/.+|tagkeys)|iam:passedtoservice|iam:associatedresourcearn|kms:(encryptioncontext:.+|encryptioncontextkeys|viaservice)|ecs:(cluster|task-definition|createaction|resourcetag\/.+)|dynamodb:(leadingkeys|attributes|select)|servicediscovery:(namespacearn|namespacename|servicearn|servicename)|s3:(prefix|delimiter|resourceaccount)|cloudwatch:namespace)$/;
+  /^(aws:(principal(arn|account|type|tag\/.+|isawsservice)|source(arn|account|ip|vpc|vpce)|requestedregion|securetransport|userid|username|viaawsservice|requesttag\/.+|resourcetag\/.+|tagkeys)|iam:passedtoservice|iam:associatedresourcearn|kms:(encryptioncontext:.+|encryptioncontextkeys|viaservice)|ecs:(cluster|task-definition|createaction|resourcetag\/.+)|dynamodb:(leadingkeys|attributes|select)|servicediscovery:(namespacearn|namespacename|servicearn|servicename)|s3:(prefix|delimiter|resourceaccount)|cloudwatch:namespace|ec2:(createaction|resourcetag\/.+))$/;
 
 /** Base operators; `Not...` ones are the negation over all values. */
 const operators: Record<string, (actual: string, wanted: string) => boolean> = {

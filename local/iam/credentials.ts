@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Caller, TemporaryCredentials } from '../aws/service.ts';
+import type { Statement } from './document.ts';
 
 /** The Lambda worker that holds a key, so that faults can name its function and end it. */
 export interface WorkerHandle {
@@ -47,7 +48,7 @@ export class CredentialStore {
     roleArn: string,
     sessionName: string,
     ttlSeconds: number,
-    worker?: WorkerHandle,
+    options: { readonly worker?: WorkerHandle; readonly sessionPolicy?: readonly Statement[] } = {},
   ): TemporaryCredentials {
     this.#forgetExpired();
     const roleName = roleArn.slice(roleArn.lastIndexOf('/') + 1);
@@ -56,7 +57,15 @@ export class CredentialStore {
     const sessionToken = randomBytes(96).toString('base64');
     const expiration = new Date(this.#now() + ttlSeconds * 1000);
     const principalArn = `arn:aws:sts::${this.#accountId}:assumed-role/${roleName}/${sessionName}`;
-    const caller = { accessKeyId, accountId: this.#accountId, principalArn, roleArn, sessionName };
+    const { worker, sessionPolicy } = options;
+    const caller: Caller = {
+      accessKeyId,
+      accountId: this.#accountId,
+      principalArn,
+      roleArn,
+      sessionName,
+      ...(sessionPolicy && { sessionPolicy }),
+    };
     this.#keys.set(accessKeyId, { caller, secretAccessKey, sessionToken, expiration, worker });
     return { accessKeyId, secretAccessKey, sessionToken, expiration };
   }

@@ -14,6 +14,8 @@ export interface Decision {
   readonly effect: 'allow' | 'explicit-deny' | 'implicit-deny';
   /** Elements of the policies that this cloud could not decide; they never allow. */
   readonly unsupported: readonly string[];
+  /** What the role allows is not allowed by the policy of the session. */
+  readonly bySession?: boolean;
 }
 
 /** One set of policies (all identity policies of a principal, or the policy of one resource). */

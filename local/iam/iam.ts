@@ -71,19 +71,17 @@ export class Iam {
     const request = { action: authorization.action, resource: authorization.resource, context };
     // Users of the local cloud are administrators; only roles come from the templates.
     const identity = caller.roleArn ? [...(role?.policies.values() ?? [])].flat() : administrator;
-    const principals = [
-      `AWS:${caller.principalArn}`,
-      `AWS:${caller.roleArn}`,
-      `AWS:${caller.accountId}`,
-      `AWS:arn:aws:iam::${caller.accountId}:root`,
-    ];
+    const principals = principalsOf(caller);
     // A grant to the whole account only says that identity policies decide.
     const direct = resourcePolicy.filter(
       (statement) =>
         statement.effect === 'Deny' ||
         !statement.principals.every((name) => name === principals[2] || name === principals[3]),
     );
-    return join(evaluate(identity, request), evaluate(direct, { ...request, principals }));
+    const decision = join(evaluate(identity, request), evaluate(direct, { ...request, principals }));
+    if (caller.sessionPolicy === undefined || decision.effect !== 'allow') return decision;
+    const session = evaluate(caller.sessionPolicy, request);
+    return { ...session, bySession: session.effect === 'implicit-deny' };
   }
 
   /** Whether the policy of a resource lets an AWS service in, e.g. EventBridge into a queue. */
@@ -94,6 +92,7 @@ export class Iam {
       context: {
         'aws:SourceAccount': this.#accountId,
         'aws:SecureTransport': 'true',
+        's3:TlsVersion': '1.3',
         'aws:PrincipalIsAWSService': 'true',
         ...authorization.context,
       },
@@ -137,6 +136,22 @@ export class Iam {
     throw new AwsError('AccessDenied', `${service} may not assume ${roleArn}: ${why}${note}.`, 403);
   }
 
+  /**
+   * A role's trust policy must allow its caller, by name or with the whole account.
+   * @throws AwsError AccessDenied
+   */
+  requireTrustIn(caller: Caller, roleArn: string): void {
+    const role = this.#roles.get(roleArn);
+    const authorization = { action: 'sts:AssumeRole', resource: roleArn };
+    const decision = evaluate(role?.trust ?? [], {
+      ...authorization,
+      context: this.#principalContext(caller, caller.roleArn ? this.#roles.get(caller.roleArn) : undefined),
+      principals: principalsOf(caller),
+    });
+    if (decision.effect === 'allow') return;
+    throw new AwsError('AccessDenied', denial(caller.principalArn, authorization, decision), 403);
+  }
+
   setResourcePolicy(arn: string, document: unknown): void {
     this.#resourcePolicies.set(arn, [
       ...(this.#resourcePolicies.get(arn) ?? []),
@@ -145,6 +160,8 @@ export class Iam {
   }
 
   resourcePolicy(arn: string): readonly Statement[] {
+    const role = this.#roles.get(arn);
+    if (role) return role.trust;
     // Objects are covered by their bucket's policy, methods by their API's.
     const owner = /^arn:aws:(s3|execute-api):/.test(arn) ? arn.split('/')[0]! : arn;
     return this.#resourcePolicies.get(owner) ?? [];
@@ -257,6 +274,7 @@ export class Iam {
       'aws:RequestedRegion': this.#region,
       // Plain HTTP stands in for the TLS that AWS's own endpoints always speak.
       'aws:SecureTransport': 'true',
+      's3:TlsVersion': '1.3',
       ...Object.fromEntries(
         Object.entries(role?.tags ?? {}).map(([key, value]) => [`aws:PrincipalTag/${key}`, value]),
       ),
@@ -275,6 +293,13 @@ export class Iam {
     this.#onFirstUse(usage);
   }
 }
+
+const principalsOf = (caller: Caller): string[] => [
+  `AWS:${caller.principalArn}`,
+  `AWS:${caller.roleArn}`,
+  `AWS:${caller.accountId}`,
+  `AWS:arn:aws:iam::${caller.accountId}:root`,
+];
 
 const administrator = parseDocument(
   { Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] },
@@ -295,12 +320,12 @@ function join(identity: Decision, resource: Decision): Decision {
 export function denial(
   principalArn: string,
   { action, resource }: Authorization,
-  { effect, unsupported }: Decision,
+  { effect, unsupported, bySession }: Decision,
 ): string {
   const because =
     effect === 'explicit-deny'
       ? 'with an explicit deny in a policy'
-      : `because no identity-based policy allows the ${action} action`;
+      : `because no ${bySession ? 'session' : 'identity-based'} policy allows the ${action} action`;
   const note = unsupported.length ? ` (${unsupported.join('; ')})` : '';
   return `User: ${principalArn} is not authorized to perform: ${action} on resource: ${resource} ${because}${note}`;
 }

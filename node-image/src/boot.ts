@@ -13,7 +13,7 @@ export type BootDecision =
  * with an empty disk again; a disk with data is never used for another incarnation).
  */
 export function decideBoot(
-  answer: Pick<Boot, 'mode' | 'incarnation'>,
+  answer: Pick<Boot, 'mode' | 'incarnation' | 'restore'>,
   disk: { readonly hasData: boolean; readonly saved: SavedState | undefined },
 ): BootDecision {
   const { hasData, saved } = disk;
@@ -41,6 +41,9 @@ export function decideBoot(
       refuse:
         'this member has been started before and its data is gone: started empty, it could vote twice in the same term',
     };
+  }
+  if (answer.mode === 'restore' && answer.restore === undefined) {
+    return { refuse: 'the control plane says "restore" but not from what' };
   }
   return { start: answer.mode };
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { TransientError } from '../../lambdas/core/errors.ts';
+import type { StorageAnswer } from '../../lambdas/core/wire/work.ts';
 import type { NannyEnv } from './env.ts';
 import { httpCall } from './http.ts';
 
@@ -16,6 +17,41 @@ const answerSchema = z.object({
   Token: z.string(),
   Expiration: z.string(),
 });
+
+/** Part of their life after which credentials of the store are asked for anew. */
+const renewedAfter = 3 / 4;
+
+/**
+ * Credentials for the tenant's own prefix of the bucket, from the control plane (`POST storage`); the task role itself
+ * may only call the control plane. Kept for three quarters of their life, and to their end while no others can be had.
+ */
+export function storageCredentials(
+  ask: () => Promise<StorageAnswer>,
+  now: () => Date,
+): () => Promise<Credentials> {
+  let kept: { answer: StorageAnswer; renewAtMs: number; endsAtMs: number } | undefined;
+  let asking: Promise<void> | undefined;
+  const fetch = async () => {
+    const askedAtMs = now().getTime();
+    const answer = await ask();
+    const endsAtMs = Date.parse(answer.expiration);
+    kept = { answer, endsAtMs, renewAtMs: askedAtMs + (endsAtMs - askedAtMs) * renewedAfter };
+  };
+  return async () => {
+    if (kept === undefined || kept.renewAtMs <= now().getTime()) {
+      asking ??= fetch().finally(() => {
+        asking = undefined;
+      });
+      try {
+        await asking;
+      } catch (error) {
+        if (kept === undefined || kept.endsAtMs <= now().getTime()) throw error;
+      }
+    }
+    const { accessKeyId, secretAccessKey, sessionToken } = kept!.answer;
+    return { accessKeyId, secretAccessKey, sessionToken };
+  };
+}
 
 /** Fetched anew this long before they end, as the AWS SDKs do. */
 const freshForMs = 5 * 60_000;

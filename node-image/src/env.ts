@@ -11,12 +11,17 @@ const envSchema = z.object({
   NANNY_ETCD_DIR: z.string().startsWith('/', 'must be an absolute path'),
   NANNY_TENANT: tenantIdSchema,
   NANNY_MEMBER: memberNameSchema,
+  /** `1`: a worker, beside the cluster. Absent: a member. */
+  NANNY_WORK: z.literal('1').optional(),
   AWS_REGION: z.string().min(1),
   ECS_CONTAINER_METADATA_URI_V4: z.url(),
   AWS_CONTAINER_CREDENTIALS_FULL_URI: z.url().optional(),
   AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: z.string().startsWith('/').optional(),
   AWS_CONTAINER_AUTHORIZATION_TOKEN: z.string().optional(),
   AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: z.string().optional(),
+  /** As the AWS SDKs know them; the first goes before the second. */
+  AWS_ENDPOINT_URL_S3: z.url({ protocol: /^https?$/ }).optional(),
+  AWS_ENDPOINT_URL: z.url({ protocol: /^https?$/ }).optional(),
 });
 
 export interface NannyEnv {
@@ -25,8 +30,11 @@ export interface NannyEnv {
   readonly etcdDir: string;
   readonly tenantId: string;
   readonly memberName: string;
+  readonly works: boolean;
   readonly region: string;
   readonly metadataUri: string;
+  /** Instead of S3's own; undefined on AWS. */
+  readonly s3Endpoint: string | undefined;
   readonly credentials: {
     readonly uri: string;
     readonly token?: string;
@@ -66,8 +74,10 @@ export function parseEnv(variables: Readonly<Record<string, string | undefined>>
     etcdDir: env.NANNY_ETCD_DIR,
     tenantId: env.NANNY_TENANT,
     memberName: env.NANNY_MEMBER,
+    works: env.NANNY_WORK !== undefined,
     region: env.AWS_REGION,
     metadataUri: env.ECS_CONTAINER_METADATA_URI_V4,
+    s3Endpoint: env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL,
     credentials: {
       uri: full ?? `${ecsCredentialsHost}${relative}`,
       token: env.AWS_CONTAINER_AUTHORIZATION_TOKEN,

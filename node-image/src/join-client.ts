@@ -13,6 +13,13 @@ import {
   type ReportRequest,
   reportAnswerSchema,
 } from '../../lambdas/core/wire/join.ts';
+import {
+  type StorageAnswer,
+  storageAnswerSchema,
+  type WorkReport,
+  type WorkReportAnswer,
+  workReportAnswerSchema,
+} from '../../lambdas/core/wire/work.ts';
 import type { Credentials } from './credentials.ts';
 import { httpCall } from './http.ts';
 
@@ -28,6 +35,8 @@ export interface JoinClient {
   join(request: JoinRequest): Promise<JoinAnswer>;
   report(request: ReportRequest): Promise<ReportAnswer>;
   renew(request: RenewRequest): Promise<IssuedCertificates>;
+  storage(request: { tenantId: string; memberName: string }): Promise<StorageAnswer>;
+  work(request: WorkReport): Promise<WorkReportAnswer>;
 }
 
 export interface JoinClientOptions {
@@ -88,6 +97,8 @@ export function createJoinClient(options: JoinClientOptions): JoinClient {
     join: (request) => post('join', joinAnswerSchema, request),
     report: (request) => post('report', reportAnswerSchema, request),
     renew: (request) => post('renew', issuedCertificatesSchema, request),
+    storage: (request) => post('storage', storageAnswerSchema, request),
+    work: (request) => post('work', workReportAnswerSchema, request),
   };
 }
 

@@ -1,11 +1,13 @@
-import { containerCredentials } from './credentials.ts';
+import { containerCredentials, storageCredentials } from './credentials.ts';
 import { type NannyEnv, parseEnv } from './env.ts';
 import { createJoinClient } from './join-client.ts';
 import { createLog, sentence } from './log.ts';
 import type { RunningMember } from './member.ts';
 import { readTaskIdentity, type TaskIdentity } from './metadata.ts';
 import { runNanny } from './nanny.ts';
+import { S3Client } from './s3/client.ts';
 import { backOffMs, realTiming as timing } from './timing.ts';
+import { runWorker } from './work/worker.ts';
 
 /** Exit codes: 0 stopped or left, 1 a fault (ECS starts the container again), 2 an environment that cannot work. */
 const exitCodes = { done: 0, fault: 1, wrongEnvironment: 2 };
@@ -16,7 +18,7 @@ const passedToEtcd = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'GOMAXPROCS', 'GOMEMLIMIT'
 const writeLog = (line: string) => process.stdout.write(line);
 const log = createLog(writeLog, timing.now);
 const stopping = new AbortController();
-let member: RunningMember | undefined;
+let killEtcd: () => void = () => undefined;
 
 async function identify(metadataUri: string): Promise<TaskIdentity> {
   for (let attempt = 0; ; attempt += 1) {
@@ -32,21 +34,33 @@ async function identify(metadataUri: string): Promise<TaskIdentity> {
 async function main(env: NannyEnv): Promise<void> {
   const { taskArn, ip } = await identify(env.metadataUri);
   log.info('Nanny started', { tenant: env.tenantId, member: env.memberName, taskArn, ip });
-  const { region } = env;
+  const { region, s3Endpoint: endpoint } = env;
   const credentials = containerCredentials(env.credentials, timing.now);
-  await runNanny({
+  const client = createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip });
+  const who = { tenantId: env.tenantId, memberName: env.memberName };
+  const forStore = storageCredentials(() => client.storage(who), timing.now);
+  const options = {
     env,
     ip,
-    client: createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip }),
+    client,
+    s3: new S3Client({ region, endpoint, credentials: forStore, timing }),
     etcdEnvironment: Object.fromEntries(passedToEtcd.map((name) => [name, process.env[name]])),
     writeLog,
     log,
     timing,
     stop: stopping.signal,
-    onMember: (started) => {
-      member = started;
-    },
-  });
+  };
+  if (env.works) {
+    const onScratch = (scratch: { kill(): void }) => {
+      killEtcd = () => scratch.kill();
+    };
+    await runWorker({ ...options, onScratch });
+  } else {
+    const onMember = (member: RunningMember) => {
+      killEtcd = () => member.killEtcd();
+    };
+    await runNanny({ ...options, onMember });
+  }
 }
 
 function end(message: string, code: number): never {
@@ -60,7 +74,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     stopping.abort();
   });
 }
-process.on('exit', () => member?.killEtcd());
+process.on('exit', () => killEtcd());
 process.on('uncaughtException', (error) => {
   end(`The nanny met a fault of its own and starts again: ${sentence(error)}`, exitCodes.fault);
 });

@@ -3,7 +3,14 @@ import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { ControlPlaneError } from '../../lambdas/core/errors.ts';
-import { etcdVersionSchema, memberNameSchema, tenantIdSchema } from '../../lambdas/core/model/names.ts';
+import {
+  etcdVersionSchema,
+  isoTimeSchema,
+  memberNameSchema,
+  tenantIdSchema,
+} from '../../lambdas/core/model/names.ts';
+import { snapshotProgressSchema } from '../../lambdas/core/wire/admin.ts';
+import { restoreOrderSchema } from '../../lambdas/core/wire/join.ts';
 import { makePrivateDirectory, replaceFile } from './files.ts';
 
 /** nanny.json: the last boot answer and what must outlive a restart of the nanny. */
@@ -13,13 +20,38 @@ const savedStateSchema = z.strictObject({
   memberName: memberNameSchema,
   incarnation: z.int(),
   /** `resume` from the moment etcd has written a WAL: from then on this disk is never given to `new` again (S3). */
-  mode: z.enum(['new', 'existing', 'resume']),
+  mode: z.enum(['new', 'existing', 'restore', 'resume']),
+  /** With mode `restore`: what is restored, until it has been. */
+  restore: restoreOrderSchema.optional(),
   etcdVersion: etcdVersionSchema,
   etcdArguments: z.array(z.string()),
   /** Highest fencing token seen on the admin API. */
   fence: z.int().min(0),
   /** Set once this disk must never be started again. */
   ended: z.strictObject({ state: z.enum(['removed', 'data-lost']), reason: z.string() }).optional(),
+  /** The last snapshots that were asked for, oldest first. `uploadId`: still to be aborted if nobody works on it. */
+  snapshots: z
+    .array(
+      z.strictObject({
+        bucket: z.string(),
+        key: z.string(),
+        uploadId: z.string().optional(),
+        progress: snapshotProgressSchema,
+      }),
+    )
+    .optional(),
+  /** The chain of changes that this nanny ships (`POST /v1/backup`). */
+  backup: z
+    .strictObject({
+      chain: z.string(),
+      bucket: z.string(),
+      prefix: z.string(),
+      afterRevision: z.int(),
+      shippedRevision: z.int(),
+      upToDateAt: isoTimeSchema,
+      broken: z.string().optional(),
+    })
+    .optional(),
 });
 
 export type SavedState = z.infer<typeof savedStateSchema>;
@@ -59,8 +91,7 @@ export class MemberDisk {
 
   /** Whether etcd has ever written here. Before its first WAL file a member has promised nothing to anybody. */
   hasData(): boolean {
-    const wal = join(this.etcdDirectory, 'member', 'wal');
-    return existsSync(wal) && readdirSync(wal).some((name) => name.endsWith('.wal'));
+    return hasWal(this.etcdDirectory);
   }
 
   /** Saves one after the other; what it returns is on the disk when the promise settles. */
@@ -86,10 +117,25 @@ export class MemberDisk {
     });
   }
 
-  async space(): Promise<{ totalBytes: number; freeBytes: number }> {
-    const { blocks, bavail, bsize } = await statfs(this.root);
-    return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+  /** Where a snapshot is made into a data directory before that takes its place; emptied when it is done. */
+  get restoreDirectory(): string {
+    return join(this.root, 'restore');
   }
+
+  async space(): Promise<{ totalBytes: number; freeBytes: number }> {
+    return await spaceOf(this.root);
+  }
+}
+
+export async function spaceOf(directory: string): Promise<{ totalBytes: number; freeBytes: number }> {
+  const { blocks, bavail, bsize } = await statfs(directory);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+}
+
+/** Whether etcd has ever written to this data directory. */
+export function hasWal(etcdDirectory: string): boolean {
+  const wal = join(etcdDirectory, 'member', 'wal');
+  return existsSync(wal) && readdirSync(wal).some((name) => name.endsWith('.wal'));
 }
 
 async function readState(path: string): Promise<SavedState | undefined> {

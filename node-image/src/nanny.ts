@@ -10,12 +10,14 @@ import { MemberDisk, type SavedState } from './member-disk.ts';
 import { endOrphan } from './orphan.ts';
 import { type Identity, PkiStore } from './pki-store.ts';
 import { generation } from './renewal.ts';
+import type { S3Client } from './s3/client.ts';
 import type { Timing } from './timing.ts';
 
 export interface NannyOptions {
   readonly env: Pick<NannyEnv, 'tenantId' | 'memberName' | 'dataDir' | 'etcdDir'>;
   readonly ip: string;
   readonly client: JoinClient;
+  readonly s3: S3Client;
   readonly etcdEnvironment: Readonly<Record<string, string | undefined>>;
   readonly writeLog: (line: string) => void;
   readonly log: Log;
@@ -54,6 +56,8 @@ export async function runNanny(options: NannyOptions): Promise<void> {
     const { answer, leafKeys } = await join(stop);
     if (answer === undefined) return;
     if (answer.answer === 'leave') return log.info(`Leaving: ${answer.reason}`);
+    if (answer.answer === 'work')
+      return log.error('Leaving: this task was launched as a member and told to work');
     identity = await pki.install(answer.certificates, leafKeys.keys, generation(timing));
     await saveBoot(disk, who, answer, log);
   } else {
@@ -74,6 +78,7 @@ export async function runNanny(options: NannyOptions): Promise<void> {
     const { answer, leafKeys } = await join(background.signal);
     if (answer === undefined) return;
     if (answer.answer === 'leave') return onLeave(answer.reason);
+    if (answer.answer === 'work') return log.error('This member was told to work: keeping what runs');
     member.useIdentity(await refreshed(disk, pki, answer, leafKeys.keys, options));
   };
   if (resumed) {
@@ -112,6 +117,7 @@ async function saveBoot(
     ...who,
     incarnation: 'refuse' in decision ? (saved?.incarnation ?? answer.incarnation) : answer.incarnation,
     mode: 'refuse' in decision ? 'resume' : decision.start,
+    ...('start' in decision && decision.start === 'restore' && { restore: answer.restore }),
     etcdVersion: answer.etcdVersion,
     etcdArguments: answer.etcdArguments,
     fence: saved?.fence ?? 0,

@@ -9,6 +9,7 @@ export type ClusterView = NonNullable<NannyStatus['view']>;
 
 export interface Observation {
   readonly self?: EtcdStatus;
+  readonly downgrade?: NonNullable<NannyStatus['downgrade']>;
   readonly alarms: NannyStatus['alarms'];
   readonly view?: ClusterView;
 }
@@ -44,20 +45,21 @@ export class Observer {
 
   /** @param viewMaxAgeMs how old the view of the other members may be; the own status is always asked anew */
   async look(nowMs: () => number, viewMaxAgeMs: number): Promise<Observation> {
-    let self: EtcdStatus;
+    let answer: Awaited<ReturnType<EtcdClient['statusAndDowngrade']>>;
     try {
-      self = await this.client().status(statusTimeoutMs);
+      answer = await this.client().statusAndDowngrade(statusTimeoutMs);
     } catch {
       this.#view = undefined;
       return { alarms: [] };
     }
-    const alarms = alarmsOf(self.errors);
+    const { status: self, downgrade } = answer;
+    const own = { self, alarms: alarmsOf(self.errors), ...(downgrade && { downgrade }) };
     const kept = this.#view;
-    if (kept && nowMs() - kept.at < viewMaxAgeMs) return { self, alarms, view: withSelf(kept.view, self) };
+    if (kept && nowMs() - kept.at < viewMaxAgeMs) return { ...own, view: withSelf(kept.view, self) };
     const at = nowMs();
     const view = await this.#lookAtAll(self).catch(() => undefined);
     this.#view = view && { view, at };
-    return { self, alarms, ...(view && { view }) };
+    return { ...own, ...(view && { view }) };
   }
 
   close(): void {

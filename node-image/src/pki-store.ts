@@ -13,6 +13,24 @@ export interface Identity {
   /** The earliest of all leaves. */
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** SHA-256 (DER, hex) of the CA that signed the leaves; undefined when it is none of the bundle. */
+  readonly issuer: string | undefined;
+}
+
+/** SHA-256 (DER, hex) of every certificate of a bundle. */
+export const fingerprintsIn = (bundle: string): string[] => authoritiesIn(bundle).map(fingerprintOf);
+
+const authoritiesIn = (bundle: string): X509Certificate[] =>
+  (bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map(
+    (certificate) => new X509Certificate(certificate),
+  );
+
+const fingerprintOf = (certificate: X509Certificate): string =>
+  certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+
+function issuerOf(leaf: X509Certificate, bundle: string): string | undefined {
+  const authority = authoritiesIn(bundle).find((each) => leaf.verify(each.publicKey));
+  return authority && fingerprintOf(authority);
 }
 
 export function tlsOf(identity: Identity, role: NannyLeafRole): ClientTls {
@@ -45,13 +63,15 @@ export class PkiStore {
     );
     const validity = leaves.map(({ cert }) => new X509Certificate(cert));
     const earliest = (dates: Date[]) => new Date(Math.min(...dates.map((date) => date.getTime())));
+    const ca = await read('ca.pem');
     return {
-      ca: await read('ca.pem'),
+      ca,
       leaves: Object.fromEntries(
         leaves.map(({ role, cert, key }) => [role, { cert, key }]),
       ) as Identity['leaves'],
       notBefore: earliest(validity.map((leaf) => leaf.validFromDate)),
       notAfter: earliest(validity.map((leaf) => leaf.validToDate)),
+      issuer: issuerOf(validity[0]!, ca),
     };
   }
 

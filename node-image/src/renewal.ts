@@ -10,13 +10,10 @@ const backOff = { firstMs: 1_000, maxMs: 10 * 60_000 };
 const longestSleepMs = 60 * 60_000;
 
 export interface RenewalOptions {
-  readonly who: { readonly tenantId: string; readonly memberName: string };
-  readonly client: JoinClient;
-  readonly pki: PkiStore;
+  readonly renew: () => Promise<Identity>;
   readonly identity: () => Identity;
   /** Aborted when the certificates in force have changed by other means: then it is time to look again. */
   readonly changed: () => AbortSignal;
-  readonly onRenewed: (identity: Identity) => void;
   readonly log: Log;
   readonly timing: Timing;
 }
@@ -27,9 +24,22 @@ export function renewalDue(identity: Pick<Identity, 'notBefore' | 'notAfter'>): 
   return new Date(from + ((identity.notAfter.getTime() - from) * 2) / 3);
 }
 
+/** New keys, and certificates for them from the control plane. */
+export async function renewOnce(options: {
+  readonly who: { readonly tenantId: string; readonly memberName: string };
+  readonly client: JoinClient;
+  readonly pki: PkiStore;
+  readonly timing: Timing;
+}): Promise<Identity> {
+  const { who, client, pki, timing } = options;
+  const { keys, csrs } = createLeafKeys(who.memberName);
+  const issued = await client.renew({ ...who, csrs });
+  return await pki.install(issued, keys, generation(timing));
+}
+
 /** New keys and certificates at two thirds of their life, for as long as the nanny runs. */
 export async function keepRenewing(options: RenewalOptions, signal: AbortSignal): Promise<void> {
-  const { who, client, pki, identity, changed, onRenewed, log, timing } = options;
+  const { renew, identity, changed, log, timing } = options;
   let failures = 0;
   while (!signal.aborted) {
     const waitMs = renewalDue(identity()).getTime() - timing.now().getTime();
@@ -38,10 +48,7 @@ export async function keepRenewing(options: RenewalOptions, signal: AbortSignal)
       continue;
     }
     try {
-      const { keys, csrs } = createLeafKeys(who.memberName);
-      const issued = await client.renew({ ...who, csrs });
-      const next = await pki.install(issued, keys, generation(timing));
-      onRenewed(next);
+      const next = await renew();
       failures = 0;
       log.info('Certificates renewed', { notAfter: next.notAfter.toISOString() });
       // Certificates that are due again at once would otherwise be asked for in a tight loop.

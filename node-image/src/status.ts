@@ -1,14 +1,18 @@
 import type { NannyStatus } from '../../lambdas/core/wire/admin.ts';
 import type { Observation } from './observer.ts';
 
+/** What was seen of etcd just now. */
+export type StatusSeen = Observation & Pick<NannyStatus, 'latency' | 'authRevision' | 'readProblem'>;
+
 export interface StatusParts {
   readonly tenantId: string;
   readonly memberName: string;
   readonly incarnation: () => number;
   readonly etcd: () => NannyStatus['etcd'];
-  readonly observe: (viewMaxAgeMs: number) => Promise<Observation>;
-  readonly notAfter: () => Date;
+  readonly observe: (viewMaxAgeMs: number) => Promise<StatusSeen>;
+  readonly certificates: () => NonNullable<NannyStatus['certificates']>;
   readonly disk: () => Promise<NonNullable<NannyStatus['disk']>>;
+  readonly backup: () => NannyStatus['backup'];
   readonly now: () => Date;
 }
 
@@ -51,9 +55,10 @@ export class StatusSource {
   }
 
   async #make(viewMaxAgeMs: number): Promise<NannyStatus> {
-    const { tenantId, memberName, incarnation, etcd, observe, notAfter, disk, now } = this.#parts;
+    const { tenantId, memberName, incarnation, etcd, observe, certificates, disk, backup, now } = this.#parts;
     const [seen, space] = await Promise.all([observe(viewMaxAgeMs), disk().catch(() => undefined)]);
     const at = now();
+    const shipping = backup();
     const status: NannyStatus = {
       at: at.toISOString(),
       tenantId,
@@ -61,8 +66,9 @@ export class StatusSource {
       incarnation: incarnation(),
       etcd: etcd(),
       ...seen,
-      certificates: { notAfter: notAfter().toISOString() },
+      certificates: certificates(),
       ...(space && { disk: space }),
+      ...(shipping && { backup: shipping }),
     };
     if (viewMaxAgeMs === 0) this.#kept = { status, at: at.getTime() };
     return status;

@@ -57,6 +57,19 @@ describe('EcsTaskRuntime', () => {
     },
   });
 
+  it('tells a worker so, and begins its disk as the copy that it is given', async () => {
+    const { runtime, asked } = await ecs({
+      RunTask: () => ({ tasks: [{ taskArn: 'task/1' }], failures: [] }),
+    });
+    await runtime.launch({ ...launch, work: { snapshotId: 'snap-1' } });
+    expect(asked[0]![1]).toMatchObject({
+      overrides: {
+        containerOverrides: [{ environment: expect.arrayContaining([{ name: 'NANNY_WORK', value: '1' }]) }],
+      },
+      volumeConfigurations: [{ managedEBSVolume: { snapshotId: 'snap-1' } }],
+    });
+  });
+
   it('asks for one Fargate task in the zone, sized and tagged for its member', async () => {
     const { runtime, asked } = await ecs({
       RunTask: () => ({ tasks: [{ taskArn: 'task/1' }], failures: [] }),

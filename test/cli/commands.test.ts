@@ -187,6 +187,12 @@ describe('changing and deleting', () => {
     expect(gone.json.operation).toMatchObject({ kind: 'delete', state: 'pending' });
   });
 
+  test('delete --no-final-backup does without it', async () => {
+    await available('acme');
+    await world.run(['delete', 'acme', '--yes', '--no-final-backup']);
+    expect(world.requests.at(-1)?.url).toBe('/v1/tenants/acme?finalBackup=false');
+  });
+
   test('delete without --yes is wrong use and sends nothing', async () => {
     const { code, err } = await world.run(['delete', 'acme']);
     expect(code).toBe(2);

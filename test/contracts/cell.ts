@@ -15,7 +15,18 @@ export function testCell(over: Partial<Cell> = {}): Cell {
     infrastructureRoleArn: 'arn:aws:iam::111122223333:role/volumes',
     namespaceId: 'ns-unknown',
     namespaceName: 'etcd-nanny.internal',
-    queues: { create: 'http://queues/create', delete: 'http://queues/delete', sweep: 'http://queues/sweep' },
+    queues: {
+      create: 'http://queues/create',
+      delete: 'http://queues/delete',
+      sweep: 'http://queues/sweep',
+      scale: 'http://queues/scale',
+      patch: 'http://queues/patch',
+      remediate: 'http://queues/remediate',
+      backup: 'http://queues/backup',
+      restore: 'http://queues/restore',
+    },
+    backupBucket: 'backups',
+    backupRoleArn: 'arn:aws:iam::111122223333:role/backup-access',
     ...over,
   };
 }

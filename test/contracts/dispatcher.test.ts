@@ -51,7 +51,10 @@ describe('Dispatcher over SQS', () => {
     cloud = await startCloud(createModule);
     client = new SQSClient(cloud.client);
     const url = async (name: string) => (await cloud.provision('AWS::SQS::Queue', name, {})).ref;
-    queues = { create: await url('Create'), delete: await url('Delete'), sweep: await url('Sweep') };
+    const urls = ['create', 'delete', 'sweep', 'scale', 'patch', 'remediate'].map(
+      async (duty) => [duty, await url(`${duty[0]!.toUpperCase()}${duty.slice(1)}`)] as const,
+    );
+    queues = Object.fromEntries(await Promise.all(urls)) as Record<Duty, string>;
   });
   afterAll(() => cloud.stop());
   dispatcherContract(() => ({

@@ -1,5 +1,27 @@
+import type { Backup } from '../../lambdas/core/model/backup.ts';
 import type { Operation, TimelineEvent } from '../../lambdas/core/model/operation.ts';
+import type { Rollout } from '../../lambdas/core/model/rollout.ts';
 import type { TenantRecord } from '../../lambdas/core/model/tenant.ts';
+
+export const rollout = (recordVersion: number): Rollout => ({
+  rolloutId: '01R',
+  recordVersion,
+  version: '3.6.16',
+  state: 'running',
+  requestedBy: 'arn:aws:iam::000000000000:user/admin',
+  createdAt: '2026-11-22T10:00:00.000Z',
+  updatedAt: '2026-11-22T10:00:00.000Z',
+  canary: ['acme'],
+  bakeMinutes: 60,
+  wave: 0,
+  reached: '',
+  patching: [{ tenantId: 'acme', since: '2026-11-22T10:00:00.000Z' }],
+  held: [],
+  patchedInWave: 0,
+  patched: 0,
+  passedOver: 0,
+  events: [{ at: '2026-11-22T10:00:00.000Z', message: 'asked for' }],
+});
 
 export function tenantRecord(tenantId: string, over: Partial<TenantRecord> = {}): TenantRecord {
   return {
@@ -20,6 +42,11 @@ export function tenantRecord(tenantId: string, over: Partial<TenantRecord> = {})
       quotaMiB: 2048,
       autoCompaction: { mode: 'off' },
       deletionProtection: false,
+      recovery: 'auto',
+      quorumLossConfirmSeconds: 60,
+      unreachableSeconds: 20,
+      zoneOutageHoldMinutes: 30,
+      backup: { intervalMinutes: 60, pointInTimeHours: 24, drillHours: 24 },
     },
     status: { phase: 'creating', conditions: [] },
     incarnation: { state: 'gathering', number: 1, token: '0123456789abcdef' },
@@ -68,5 +95,24 @@ export function timelineEvent(tenantId: string, eventId: string): TimelineEvent 
     kind: 'refused',
     message: `event ${eventId}`,
     rule: 'S2',
+  };
+}
+
+export function backup(tenantId: string, backupId: string, over: Partial<Backup> = {}): Backup {
+  return {
+    backupId,
+    tenantId,
+    incarnation: 1,
+    key: `cell-1/${tenantId}/1/full/${backupId}.snap`,
+    sha256: 'f'.repeat(64),
+    bytes: 4096,
+    revision: 100,
+    etcdVersion: '3.6.16',
+    member: 'mabcdefgh',
+    reason: 'scheduled',
+    startedAt: '2026-11-22T10:00:00.000Z',
+    contentAt: '2026-11-22T10:00:01.000Z',
+    endedAt: '2026-11-22T10:00:02.000Z',
+    ...over,
   };
 }

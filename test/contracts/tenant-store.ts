@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { dueShard } from '../../lambdas/core/due-shard.ts';
 import { ConflictError, InvalidRequestError } from '../../lambdas/core/errors.ts';
 import type { Page, TenantStore } from '../../lambdas/core/ports.ts';
-import { operation, tenantRecord, timelineEvent } from './tenant-record.ts';
+import { backup, operation, rollout, tenantRecord, timelineEvent } from './tenant-record.ts';
 
 export interface StoreWorld {
   readonly store: TenantStore;
@@ -47,6 +47,48 @@ export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
       if (save.status === 'rejected') expect(save.reason).toBeInstanceOf(ConflictError);
     }
     expect((await store.get('acme'))?.recordVersion).toBe(2);
+  });
+
+  it('keeps manifests of backups newest first, apart from each tenant, and beyond the tenant itself', async () => {
+    const { store } = await fresh();
+    await store.create(tenantRecord('acme'));
+    const first = backup('acme', '01KAY0000000000000000000A1');
+    const second = backup('acme', '01KAY0000000000000000000B2');
+    for (const each of [first, second, backup('other', '01KAY0000000000000000000C3')])
+      await store.putBackup(each);
+    expect(await store.listBackups('acme')).toEqual([second, first]);
+    const damaged = { at: '2026-11-22T11:00:00.000Z', problem: 'not there' };
+    await store.putBackup({ ...first, damaged });
+    await store.remove('acme', 1);
+    expect(await store.listBackups('acme')).toEqual([second, { ...first, damaged }]);
+    await store.removeBackup('acme', second.backupId);
+    await store.removeBackup('acme', second.backupId);
+    expect(await store.listBackups('acme')).toEqual([{ ...first, damaged }]);
+  });
+
+  it('keeps in mind whose backups are left, and when they go, apart from the tenants there are', async () => {
+    const { store } = await fresh();
+    const at = (day: number): string => `2026-01-${String(day).padStart(2, '0')}T00:00:00.000Z`;
+    const grave = (tenantId: string, day: number, cell = 'c1') => ({
+      tenantId,
+      cell,
+      deletedAt: at(1),
+      nextCheckAt: at(day),
+    });
+    await store.create(tenantRecord('acme', { cell: 'c1' }));
+    for (const each of [grave('gone', 5), grave('later', 9), grave('acme', 5), grave('else', 5, 'c2')])
+      await store.bury(each);
+    const due = (now: string, limit = 10) => store.dueGraves({ cell: 'c1', now: new Date(now), limit });
+    expect(await due(at(4))).toEqual([]);
+    expect((await due(at(5))).sort()).toEqual(['acme', 'gone']);
+    expect(await due(at(5), 1)).toHaveLength(1);
+    expect(await store.getGrave('gone')).toEqual(grave('gone', 5));
+    expect(await store.getGrave('nobody')).toBeUndefined();
+    expect([await store.countInCell('c1'), await store.count()]).toEqual([1, 1]);
+    expect((await store.get('acme'))?.tenantId).toBe('acme');
+    await store.removeGrave('gone');
+    await store.removeGrave('gone');
+    expect(await due(at(9))).toEqual(expect.not.arrayContaining(['gone']));
   });
 
   it('never brings a removed tenant back by a late save', async () => {
@@ -105,6 +147,18 @@ export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
     expect(found.map((page) => page.map((one) => one.operationId))).toEqual([['01C', '01B'], ['01A']]);
   });
 
+  it('never opens an operation again that has ended, whoever writes late', async () => {
+    const { store } = await fresh();
+    await store.putOperation(operation('acme', '01A'));
+    const done = operation('acme', '01A', { state: 'succeeded', endedAt: '2026-11-22T10:05:00.000Z' });
+    await store.putOperation(done);
+    await store.putOperation(operation('acme', '01A', { message: 'another one is under way' }));
+    expect(await store.getOperation('acme', '01A')).toEqual(done);
+    const again = operation('acme', '01A', { state: 'failed', endedAt: '2026-11-22T10:06:00.000Z' });
+    await store.putOperation(again);
+    expect(await store.getOperation('acme', '01A')).toEqual(again);
+  });
+
   it('reads the timeline newest first, page by page', async () => {
     const { store } = await fresh();
     for (const id of ['01A', '01B', '01C']) await store.appendEvent(timelineEvent('acme', id));
@@ -123,6 +177,51 @@ export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
       await expect(store.listEvents('acme', { limit: 2, cursor })).rejects.toThrow(InvalidRequestError);
     },
   );
+
+  it('keeps the newest fleet patch, and of two who change it at once only one', async () => {
+    const { store } = await fresh();
+    expect(await store.getRollout()).toBeUndefined();
+    await store.saveRollout(rollout(1), 0);
+    await expect(store.saveRollout(rollout(1), 0)).rejects.toThrow(ConflictError);
+    await store.saveRollout(rollout(2), 1);
+    await expect(store.saveRollout(rollout(2), 1)).rejects.toThrow(ConflictError);
+    expect(await store.getRollout()).toEqual(rollout(2));
+  });
+
+  it('gives a cell 30 destructive steps a minute, and one for the same key again', async () => {
+    const { store } = await fresh();
+    const at = (seconds: number): Date => new Date(Date.parse('2026-11-22T10:00:00Z') + seconds * 1000);
+    for (let n = 0; n < 30; n++) {
+      expect(await store.takeDestructiveToken('cell-1', `t${n} remove`, at(n))).toBe(true);
+    }
+    expect(await store.takeDestructiveToken('cell-1', 't30 remove', at(31))).toBe(false);
+    expect(await store.takeDestructiveToken('cell-1', 't29 remove', at(31))).toBe(true);
+    expect(await store.takeDestructiveToken('cell-2', 't30 remove', at(31))).toBe(true);
+    expect(await store.takeDestructiveToken('cell-1', 't30 remove', at(61))).toBe(true);
+  });
+
+  it('counts two who take tokens at the same instant', async () => {
+    const { store } = await fresh();
+    const now = new Date('2026-11-22T10:00:00Z');
+    for (let n = 0; n < 28; n++) await store.takeDestructiveToken('cell-1', `t${n}`, now);
+    const taken = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((key) => store.takeDestructiveToken('cell-1', key, now)),
+    );
+    expect(taken.filter(Boolean)).toHaveLength(2);
+  });
+
+  it('knows who is sick, since when, and how many tenants a cell has', async () => {
+    const { store } = await fresh();
+    for (const id of ids) await store.create(tenantRecord(id));
+    await store.create(tenantRecord('elsewhere', { cell: 'cell-2' }));
+    const since = new Date('2026-11-22T10:00:00Z');
+    await store.noteSick('cell-1', 't01', since);
+    await store.noteSick('cell-1', 't02', since);
+    await store.noteSick('cell-2', 'elsewhere', since);
+    await store.noteSick('cell-1', 't01', undefined);
+    expect(await store.sickTenants('cell-1')).toEqual([{ tenantId: 't02', since: since.toISOString() }]);
+    expect(await store.countInCell('cell-1')).toBe(5);
+  });
 
   it('remembers an idempotent request for 24 hours', async () => {
     const { store, setNow } = await fresh();

@@ -48,6 +48,22 @@ test('the same wait, failure or refusal is told once, however often it happens',
   expect(events).toEqual(['seen launch-members failed: no capacity', 'refused publish: two clusters']);
 });
 
+test('what is done once more within minutes is told once, also after a wait; later it is news', async () => {
+  const stop = () => journal.done('stop-tasks', 'Stopping task …1.', new Date(now));
+  stop();
+  stop();
+  journal.waiting('wait-for-stop', '1 task is stopping');
+  stop();
+  journal.done('stop-tasks', 'Stopping task …2.', new Date(now));
+  now += 3 * 60_000;
+  journal.done('stop-tasks', 'Stopping task …2.', new Date(now));
+  expect((await written()).events).toEqual([
+    'done Stopping task …1.',
+    'done Stopping task …2.',
+    'done Stopping task …2.',
+  ]);
+});
+
 test('a wait shows its newest reason and ends when a step is done', async () => {
   journal.waiting('wait-for-members', '1 of 3');
   journal.waiting('wait-for-members', '2 of 3');

@@ -52,3 +52,19 @@ test('the end of a task makes a look at its tenant; its coming up and foreign ta
     ),
   ).toEqual({ looked: ['acme'], failed: [] });
 });
+
+const alarmEvent = (alarmName: string) => ({
+  'detail-type': 'CloudWatch Alarm State Change',
+  source: 'aws.cloudwatch',
+  detail: { alarmName, state: { value: 'ALARM' } },
+});
+
+test("an alarm of a tenant that changes makes a look at it; others' alarms do not", async () => {
+  expect(
+    await served(
+      alarmEvent('etcd-nanny/acme/not-writable'),
+      alarmEvent('etcd-nanny/'),
+      alarmEvent('billing'),
+    ),
+  ).toEqual({ looked: ['acme'], failed: [] });
+});

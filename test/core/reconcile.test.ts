@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { TransientError } from '../../lambdas/core/errors.ts';
 import { type ReconcileDeps, reconcile, type Work } from '../../lambdas/core/reconcile.ts';
+import type { Decision } from '../../lambdas/core/step.ts';
 import { FakeDispatcher } from '../fakes/fake-dispatcher.ts';
 import { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import { newTenant } from '../fakes/sim/tenants.ts';
@@ -39,4 +40,66 @@ test('a fault that has cost the lease as well is no failed look: the new holder 
   };
   expect(await reconcile(deps, work, 'acme', new Date(now.getTime() + 60_000))).toBe('taken-over');
   expect((await store.get('acme'))!.lease!.holder).toBe('somebody else');
+});
+
+/** Work beside the others on a tenant whose record has an operation `backup`, or none yet. */
+async function beside(plan: Work['plan'], begun = true) {
+  const now = new Date('2026-01-01T00:00:00Z');
+  const store = new InMemoryTenantStore();
+  const { record, operation } = newTenant('acme', now, { ulid: () => 'op', clusterToken: () => 't' });
+  const { operation: _none, ...idle } = record;
+  await store.create(begun ? { ...record, operation: { operationId: 'op', kind: 'backup' } } : idle);
+  await store.putOperation({ ...operation, kind: 'backup' });
+  const dispatcher = new FakeDispatcher();
+  const deps = {
+    store,
+    dispatcher,
+    cell: { subnets: [] },
+    clock: { now: () => now, sleep: async () => undefined },
+    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
+    log: { info() {}, warn() {}, error() {} },
+  } as unknown as ReconcileDeps;
+  const work: Work = {
+    duty: 'backup',
+    beside: { mayWork: () => true, withFailure: (tenant) => tenant, failure: () => undefined },
+    observer: () => ({
+      forget() {},
+      observe: async () => ({ tasks: {}, gone: [], names: [], nannies: {} }) as never,
+    }),
+    plan,
+    performers: {
+      // Somebody asks for a backup just then.
+      'want-backup': async () => ({
+        message: '',
+        mutate: (tenant) => ({ ...tenant, operation: { operationId: 'op', kind: 'backup' } }),
+      }),
+    },
+  };
+  const look = () => reconcile(deps, work, 'acme', new Date(now.getTime() + 60_000));
+  return { store, dispatcher, look };
+}
+
+const close: Decision = { kind: 'step', step: { kind: 'close-operation', message: 'taken' } };
+
+test('who works beside the others looks again when an operation has ended: it is not all there is to do', async () => {
+  const { dispatcher, look } = await beside(() => close);
+  expect(await look()).toBe('done');
+  expect(dispatcher.sent).toMatchObject([{ tenantId: 'acme', duty: 'backup' }]);
+});
+
+test('an operation that comes while somebody works beside the others is ended as an operation, not only on the record', async () => {
+  const want: Decision = {
+    kind: 'step',
+    step: { kind: 'want-backup', reason: 'on-demand', operationId: 'op' },
+  };
+  const { store, dispatcher, look } = await beside(
+    ({ operation }) => (operation === undefined ? want : close),
+    false,
+  );
+  await look();
+  expect((await store.get('acme'))?.operation).toBeDefined();
+  expect(dispatcher.sent).toHaveLength(1);
+  await look();
+  expect((await store.get('acme'))?.operation).toBeUndefined();
+  expect(await store.getOperation('acme', 'op')).toMatchObject({ state: 'succeeded', message: 'taken' });
 });

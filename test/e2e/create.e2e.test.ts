@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantDocument } from '../../lambdas/core/tenant-document.ts';
 import { etcd3Client, etcdctl, issueCredentials } from './support/clients.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
+import { isWell } from './support/operating.ts';
 import { until } from './support/until.ts';
 
 let cloud: TestCloud;
@@ -44,7 +45,8 @@ describe.each([
     expect(zonesOf(tenant)).toEqual(zones);
     expect(tenant.members.every((member) => member.healthy && member.role === 'voting')).toBe(true);
     expect(tenant.members.filter((member) => member.isLeader)).toHaveLength(1);
-    expect(tenant.conditions.filter(({ status }) => status !== 'True').map(({ type }) => type)).toEqual([]);
+    expect(tenant.conditions.filter(({ status }) => status === 'False')).toEqual([]);
+    expect(isWell(tenant)).toBe(true);
   });
 
   test('etcdctl member list agrees with nanny get', async () => {

@@ -139,6 +139,9 @@ describe.each(await etcdVersionsAtHand())('three nannies with etcd %s', (version
         : undefined;
     const nanny = cluster.launch('maaaaaaa4');
     await until('the learner runs', async () => (await cluster.status('maaaaaaa4')).self?.isLearner);
+    await until('its nanny calls it one', async () => {
+      return (await cluster.status('maaaaaaa4')).etcd.state === 'learner';
+    });
     await until('the learner is promoted', async () => {
       const answer = await change('/v1/members/promote', 7, { etcdId });
       if (answer.body.error && !answer.body.error.retryable) throw new Error(answer.body.error.message);

@@ -5,6 +5,11 @@ import type { Cell, NameRegistry } from '../../lambdas/core/ports.ts';
 export class InMemoryNameRegistry implements NameRegistry {
   readonly services = new Map<string, { tenantId: string; instances: Map<string, string> }>();
 
+  serviceOf(tenantId: string): { instances: ReadonlyMap<string, string> } | undefined {
+    for (const service of this.services.values()) if (service.tenantId === tenantId) return service;
+    return undefined;
+  }
+
   async ensureService(cell: Cell, tenantId: string): Promise<{ serviceId: string }> {
     const serviceId = `srv-${cell.id}-${tenantId}`;
     if (!this.services.has(serviceId)) this.services.set(serviceId, { tenantId, instances: new Map() });

@@ -78,6 +78,7 @@ describe('settings in cdk context', () => {
     ['a minor for a version', { etcdVersions: '3.6' }, /etcdVersions\.0: must be an exact version/],
     ['a retention CloudWatch lacks', { logRetentionDays: 31 }, /logRetentionDays: /],
     ['no tenants', { maxTenants: 0 }, /maxTenants: /],
+    ['a lock of no days', { backupObjectLockDays: 0 }, /backupObjectLockDays: /],
     ['an upper-case name', { deploymentName: 'Etcd' }, /deploymentName: must be 2 to 31 characters/],
   ];
   it.each(bad)('refuses %s', (_what, context, message) => {

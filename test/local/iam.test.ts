@@ -142,6 +142,16 @@ describe('decides by action, resource and condition', () => {
       'implicit-deny',
     ],
     [
+      'plain HTTP stands in for TLS as new as a bucket may demand it',
+      [
+        allow(),
+        { ...allow(), Effect: 'Deny', Condition: { NumericLessThan: { 's3:TlsVersion': '1.2' } } },
+        { ...allow(), Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
+      ],
+      {},
+      'allow',
+    ],
+    [
       'keys do not mind case',
       [allow({ Condition: { StringLike: { 'ECS:Cluster': '*c1' } } })],
       { 'ecs:cluster': cluster },

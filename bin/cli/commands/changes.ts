@@ -1,17 +1,14 @@
+import type { Command } from 'commander';
 import type { Operation } from '../../../lambdas/core/model/operation.ts';
 import type { TenantSpec } from '../../../lambdas/core/model/spec.ts';
 import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
-import { type CommandContext, type CommonOptions, examples, pathOf } from '../context.ts';
+import { type CommonOptions, examples, pathOf } from '../context.ts';
 import { UsageError } from '../errors.ts';
 import { plural, shortTime } from '../format.ts';
-import { autoCompaction, duration, gibibytes, mebibytes, wholeNumber } from '../values.ts';
-import { defaultWaitSeconds, waitFor } from '../wait.ts';
+import { autoCompaction, duration, gibibytes, mebibytes, wholeNumber, window } from '../values.ts';
+import { defaultWaitSeconds } from '../wait.ts';
 import type { Define } from './index.ts';
-
-interface WaitOptions extends CommonOptions {
-  readonly wait?: boolean;
-  readonly timeout: number;
-}
+import { type Changed, follow, type WaitOptions } from './waiting.ts';
 
 interface CreateOptions extends WaitOptions {
   readonly members?: number;
@@ -22,14 +19,18 @@ interface CreateOptions extends WaitOptions {
   readonly quota?: number;
   readonly autoCompaction?: TenantSpec['autoCompaction'];
   readonly deletionProtection?: boolean;
+  readonly backupInterval?: number;
+  readonly pointInTime?: number;
+  readonly drillInterval?: number;
 }
 
-interface Changed {
-  tenant: TenantDocument;
-  operation: Operation;
-}
+const backupOptions = (command: Command): Command =>
+  command
+    .option('--backup-interval <time>', 'a full backup this often, such as 1h', duration)
+    .option('--point-in-time <time>', 'every second of this long can be restored, such as 24h', duration)
+    .option('--drill-interval <time>', 'a backup is restored to prove it this often', duration);
 
-const specOf = (options: CreateOptions): Partial<TenantSpec> => ({
+const specOf = (options: CreateOptions) => ({
   ...(options.members === undefined ? {} : { members: options.members as TenantSpec['members'] }),
   ...(options.version === undefined ? {} : { version: options.version }),
   ...(options.size === undefined ? {} : { size: options.size }),
@@ -38,13 +39,14 @@ const specOf = (options: CreateOptions): Partial<TenantSpec> => ({
   ...(options.quota === undefined ? {} : { quotaMiB: options.quota }),
   ...(options.autoCompaction === undefined ? {} : { autoCompaction: options.autoCompaction }),
   ...(options.deletionProtection === undefined ? {} : { deletionProtection: options.deletionProtection }),
+  backup: backupOf(options),
 });
 
 export function defineChanges(define: Define): void {
   define<CreateOptions>(
     'create <tenant>',
     (command) =>
-      command
+      backupOptions(command)
         .description('create a tenant: a dedicated etcd cluster over three zones')
         .option('--members <n>', 'voting members: 1, 3 or 5 (default 3)', wholeNumber)
         .option('--version <version>', 'etcd version, or a minor such as 3.6 (default: see nanny versions)')
@@ -90,15 +92,16 @@ export function defineChanges(define: Define): void {
     },
   );
 
-  define<WaitOptions & { yes?: boolean }>(
+  define<WaitOptions & { yes?: boolean; finalBackup: boolean }>(
     'delete <tenant>',
     (command) =>
       command
         .description('delete a tenant with its cluster and its data')
         .option('--yes', 'really do it')
+        .option('--no-final-backup', 'without a last backup, also when the deletion waits for one already')
         .option('--wait', 'wait until it is gone; show each step')
         .option('--timeout <time>', 'how long to wait', duration, defaultWaitSeconds)
-        .addHelpText('after', examples('delete acme --yes', 'delete acme --yes --wait')),
+        .addHelpText('after', examples('delete acme --yes --wait', 'delete acme --yes --no-final-backup')),
     async (context, options, tenantId) => {
       if (!options.yes) {
         throw new UsageError(
@@ -109,6 +112,7 @@ export function defineChanges(define: Define): void {
       let { operation } = await api.call<{ operation: Operation }>({
         method: 'DELETE',
         path: pathOf(tenantId),
+        ...(options.finalBackup ? {} : { query: { finalBackup: 'false' } }),
       });
       if (options.wait) {
         context.progress(`Deleting "${tenantId}"`);
@@ -120,40 +124,84 @@ export function defineChanges(define: Define): void {
     },
   );
 
-  define<CommonOptions & { deletionProtection?: boolean }>(
+  define<UpdateOptions>(
     'update <tenant>',
     (command) =>
-      command
-        .description('change a tenant (now: its deletion protection)')
+      backupOptions(command)
+        .description('change how a tenant is protected, repaired and maintained; takes effect at once')
         .option('--deletion-protection', 'refuse to delete the tenant until this is lifted')
         .option('--no-deletion-protection', 'allow deletion again')
+        .option('--recovery <policy>', 'when quorum is lost for good: auto, or approve by a person')
+        .option('--unreachable <time>', 'replace a member that two sources miss for this long', duration)
+        .option('--quorum-loss-confirm <time>', 'no quorum for this long before a recovery starts', duration)
+        .option('--zone-outage-hold <time>', 'how long a zone may be out before members double up', duration)
+        .option(
+          '--window <when>',
+          'maintenance, UTC, such as "sat,sun 03:30 120m"; none takes it away',
+          window,
+        )
         .addHelpText(
           'after',
-          examples('update acme --deletion-protection', 'update acme --no-deletion-protection'),
+          examples(
+            'update acme --deletion-protection',
+            'update acme --recovery approve --unreachable 30s',
+            'update acme --window "sat,sun 03:30 2h"',
+          ),
         ),
-    async (context, { deletionProtection }, tenantId) => {
-      if (deletionProtection === undefined) {
-        throw new UsageError('Say what to change: --deletion-protection or --no-deletion-protection.');
+    async (context, options, tenantId) => {
+      const spec = policyOf(options);
+      if (Object.values(spec).every((value) => value === undefined)) {
+        throw new UsageError(
+          'Say what to change: --deletion-protection or --no-deletion-protection, --recovery, --unreachable, ' +
+            '--quorum-loss-confirm, --zone-outage-hold, --backup-interval, --point-in-time, --drill-interval or --window.',
+        );
       }
       const api = await context.api();
-      const changed = await api.call<Changed>({
-        method: 'PATCH',
-        path: pathOf(tenantId),
-        body: { spec: { deletionProtection } },
-      });
+      const changed = await api.call<Changed>({ method: 'PATCH', path: pathOf(tenantId), body: { spec } });
+      const { deletionProtection } = options;
       context.print(changed, () => [
-        deletionProtection
-          ? `Tenant "${tenantId}" cannot be deleted now.`
-          : `Tenant "${tenantId}" can be deleted now.`,
+        deletionProtection === undefined
+          ? `Tenant "${tenantId}": ${changed.operation.message || 'nothing to change'}.`
+          : `Tenant "${tenantId}" ${deletionProtection ? 'cannot' : 'can'} be deleted now.`,
       ]);
     },
   );
 }
 
-const follow = (
-  context: CommandContext,
-  api: Awaited<ReturnType<CommandContext['api']>>,
-  operation: Operation,
-  options: WaitOptions,
-): Promise<Operation> =>
-  waitFor(context.world, api, operation, { timeoutSeconds: options.timeout, onLine: context.progress });
+interface UpdateOptions extends CommonOptions {
+  readonly deletionProtection?: boolean;
+  readonly recovery?: string;
+  readonly unreachable?: number;
+  readonly quorumLossConfirm?: number;
+  readonly zoneOutageHold?: number;
+  readonly window?: ReturnType<typeof window>;
+  readonly backupInterval?: number;
+  readonly pointInTime?: number;
+  readonly drillInterval?: number;
+}
+
+const policyOf = (options: UpdateOptions) => ({
+  deletionProtection: options.deletionProtection,
+  recovery: options.recovery,
+  unreachableSeconds: options.unreachable,
+  quorumLossConfirmSeconds: options.quorumLossConfirm,
+  zoneOutageHoldMinutes:
+    options.zoneOutageHold === undefined ? undefined : Math.round(options.zoneOutageHold / 60),
+  maintenanceWindow: options.window === 'none' ? null : options.window,
+  backup: backupOf(options),
+});
+
+function backupOf({
+  backupInterval,
+  pointInTime,
+  drillInterval,
+}: Pick<UpdateOptions, 'backupInterval' | 'pointInTime' | 'drillInterval'>) {
+  const [minute, hour] = [60, 3_600];
+  const whole = (seconds: number, unit: number): number => Math.round(seconds / unit);
+  const fields = {
+    ...(backupInterval !== undefined && { intervalMinutes: whole(backupInterval, minute) }),
+    ...(pointInTime !== undefined && { pointInTimeHours: whole(pointInTime, hour) }),
+    ...(drillInterval !== undefined && { drillHours: whole(drillInterval, hour) }),
+  };
+  return Object.keys(fields).length > 0 ? fields : undefined;
+}

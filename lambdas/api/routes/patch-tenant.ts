@@ -10,8 +10,13 @@ export const patchTenant = endpoint({
   operationId: 'patchTenant',
   summary: 'Change part of the spec of a tenant',
   description:
-    'A change of `deletionProtection` answers 202 with an `update` operation that has already succeeded. ' +
-    'Fields that need work on the cluster answer 409 until their operation exists.',
+    '`members` starts a `scale` operation; `size`, `storageGiB`, `volume`, `quotaMiB` and `autoCompaction` (with or without `members`) a ' +
+    '`resize`; `version` a `patch`, and it has to be sent without those. All other fields are ' +
+    'changed at once, by an `update` operation that has already succeeded when there is nothing else. ' +
+    'One operation at a time: while another runs the answer is 409 and says which. A further change of a scale or ' +
+    'resize under way is taken along by it. A repair under way does not block: it goes first. ' +
+    'A `version` that the tenant has already replaces members that run an older image. ' +
+    '`maintenanceWindow: null` takes the window away.',
   params: tenantParams,
   query: noQuery,
   body: { schema: specBodySchema, read: readSpecBody },
@@ -21,6 +26,6 @@ export const patchTenant = endpoint({
   },
   refusals: [404, 409, 413, 415, 422],
   async handle({ params, body }, context) {
-    return applySpec(await requireTenant(context.deps, params.tenantId), body, context);
+    return applySpec(await requireTenant(context.deps, params.tenantId), body, context, true);
   },
 });

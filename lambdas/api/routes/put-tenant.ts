@@ -7,7 +7,7 @@ import type { Answer } from '../idempotency.ts';
 import { dispatch, newOperation, record } from '../operations.ts';
 import { ApiError } from '../problem.ts';
 import { noQuery, tenantAnswerSchema, tenantParams } from '../schemas.ts';
-import type { ReadSpec } from '../spec-input.ts';
+import { type ReadSpec, requireFitting } from '../spec-input.ts';
 import { documentOf } from '../tenant-access.ts';
 import { readSpecBody, specBodySchema } from './spec-body.ts';
 import { applySpec } from './spec-change.ts';
@@ -25,7 +25,8 @@ export const putTenant = endpoint({
   summary: 'Create a tenant, or say again what it should be',
   description:
     'A new tenant answers 202 with its `create` operation. The same request again answers 200 with the same operation. ' +
-    'Fields that are left out take their defaults for a new tenant and stay as they are for an existing one.',
+    'Fields that are left out take their defaults for a new tenant and stay as they are for an existing one; ' +
+    'changed fields of an existing one do what PATCH does.',
   params: tenantParams,
   query: noQuery,
   body: { schema: specBodySchema, optional: true, read: readSpecBody },
@@ -48,6 +49,7 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
   const cell = deps.cells[0]!;
   const operation = newOperation(context, tenantId, 'create', 'Waiting to be taken up');
   const now = deps.clock.now();
+  const number = await firstIncarnation(context, tenantId);
   const tenant: TenantRecord = {
     schemaVersion: 1,
     tenantId,
@@ -57,7 +59,7 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
     recordVersion: 1,
     generation: 1,
     observedGeneration: 0,
-    spec: wanted.spec,
+    spec: requireFitting(wanted.spec),
     status: {
       phase: 'creating',
       conditions: [
@@ -70,7 +72,7 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
         },
       ],
     },
-    incarnation: { state: 'gathering', number: 1, token: deps.ids.clusterToken() },
+    incarnation: { state: 'gathering', number, token: deps.ids.clusterToken() },
     members: {},
     operation: { operationId: operation.operationId, kind: 'create' },
     fence: 0,
@@ -89,13 +91,20 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
   return answer(202, await documentOf(deps, tenant), operation);
 }
 
+/** A former tenant of this name may have left backups: other data never goes below the same incarnation's keys. */
+export async function firstIncarnation({ deps }: Context, tenantId: string): Promise<number> {
+  const former = await deps.store.listBackups(tenantId);
+  return 1 + Math.max(0, ...former.map(({ incarnation }) => incarnation));
+}
+
 async function applyToWinner(tenantId: string, wanted: ReadSpec, context: Context): Promise<Answer> {
   const winner = await context.deps.store.get(tenantId);
   if (winner) return applySpec(winner, wanted, context);
   throw new ConflictError(`Tenant "${tenantId}" came and went while this request ran. Send it again.`);
 }
 
-async function checkQuota({ deps }: Context): Promise<void> {
+/** @throws ApiError `quota-exceeded` */
+export async function checkQuota({ deps }: Context): Promise<void> {
   const count = await deps.store.count();
   if (count < deps.maxTenants) return;
   throw new ApiError(

@@ -1,76 +1,148 @@
-import type { Operation } from '../../core/model/operation.ts';
+import { dutyOf } from '../../core/duty.ts';
+import { membersIn, membersOf, withMembers } from '../../core/members.ts';
+import type { Member } from '../../core/model/member.ts';
+import type { Operation, OperationKind } from '../../core/model/operation.ts';
 import type { TenantSpec } from '../../core/model/spec.ts';
 import type { TenantRecord } from '../../core/model/tenant.ts';
+import { minorOf } from '../../core/version-rules.ts';
 import type { Context } from '../endpoint.ts';
 import type { Answer } from '../idempotency.ts';
-import { ended, newOperation, record } from '../operations.ts';
-import { ApiError } from '../problem.ts';
-import { changedFields, type ReadSpec } from '../spec-input.ts';
-import { changeTenant, currentOperation, documentOf } from '../tenant-access.ts';
+import { dispatch, ended, newOperation, record } from '../operations.ts';
+import { changedFields, type ReadSpec, requireFitting, withFields } from '../spec-input.ts';
+import { requireVersionStep, type WorkKind, workFor } from '../spec-work.ts';
+import { announce, dueNow, refuseWhileDeleting, requireIdle, withOperation } from '../start-operation.ts';
+import { cellOf, changeTenant, currentOperation, documentOf } from '../tenant-access.ts';
 
-/** Fields that need no work on the cluster: changing them is one write. */
-const effortless: readonly (keyof TenantSpec)[] = ['deletionProtection'];
-
-/** Brings an existing tenant's spec to what was asked for, or says why not. */
-export async function applySpec(tenant: TenantRecord, wanted: ReadSpec, context: Context): Promise<Answer> {
+/**
+ * Brings an existing tenant's spec to what was asked for, or says why not. Fields that need work start one operation;
+ * all others are changed at once, by the same write.
+ * @param renew a version that is there already means: with the image of now
+ */
+export async function applySpec(
+  tenant: TenantRecord,
+  wanted: ReadSpec,
+  context: Context,
+  renew = false,
+): Promise<Answer> {
   const { deps } = context;
-  refuseWhileDeleting(tenant);
-  const changed = changedFields(wanted.input, tenant.spec);
-  refuseWork(tenant, changed);
-  if (changed.length === 0) {
-    return {
-      status: 200,
-      body: { tenant: await documentOf(deps, tenant), operation: await latestOperation(context, tenant) },
-    };
-  }
-  const result = await changeTenant(deps, tenant.tenantId, (newest) => {
+  let text = '';
+  let operation = newOperation(context, tenant.tenantId, 'update', '');
+  const { tenant: saved, changed } = await changeTenant(deps, tenant.tenantId, (newest) => {
     refuseWhileDeleting(newest);
-    if (changedFields(wanted.input, newest.spec).length === 0) return undefined;
-    const settled = newest.observedGeneration === newest.generation;
-    const generation = newest.generation + 1;
-    return {
-      ...newest,
-      generation,
-      observedGeneration: settled ? generation : newest.observedGeneration,
-      spec: { ...newest.spec, ...effortlessPart(wanted) },
-    };
+    const names = changedFields(wanted.input, newest.spec);
+    if (names.length === 0) {
+      if (!renew || wanted.input.version === undefined || !needsImage(context, newest)) return undefined;
+      requireIdle(newest);
+      operation = {
+        ...operation,
+        kind: 'patch',
+        message: 'Patching asked for: members get the image of now',
+      };
+      return withOperation(newest, operation, deps.clock.now());
+    }
+    // Nothing runs that would have to be changed: whoever wakes it up makes it as the spec is by then.
+    const asleep = newest.status.phase === 'hibernated' && newest.operation === undefined;
+    const work = asleep ? undefined : workFor(names);
+    if (asleep && names.includes('version'))
+      requireVersionStep(newest, requireFitting(withFields(newest.spec, wanted, names)).version);
+    const spec = requireFitting(withFields(newest.spec, wanted, names));
+    text = names.map((name) => told(name, newest.spec, spec)).join(', ');
+    if (work === undefined) {
+      operation = { ...operation, kind: 'update', message: text };
+      const changed = withSpec(newest, spec, newest.observedGeneration === newest.generation);
+      return isUnderWay(newest) ? dueNow(changed, deps.clock.now()) : changed;
+    }
+    if (goesAlong(newest, work)) {
+      operation = { ...operation, ...newest.operation };
+      return withSpec(newest, spec, false);
+    }
+    requireIdle(newest);
+    if (work === 'patch') requireVersionStep(newest, spec.version);
+    const minorStep = minorOf(newest.spec.version) !== minorOf(spec.version);
+    const note = minorStep ? ' (a full backup is taken before)' : '';
+    operation = { ...operation, kind: work, message: `${purposes[work]} asked for: ${text}${note}` };
+    return withOperation(withSpec(newest, spec, false), operation, deps.clock.now());
   });
-  const text = changed.map((name) => `${name} set to ${JSON.stringify(result.tenant.spec[name])}`).join(', ');
-  const operation = ended(
-    newOperation(context, tenant.tenantId, 'update', text),
-    'succeeded',
-    text,
-    deps.clock.now(),
-  );
-  await deps.store.putOperation(operation);
-  await record(deps, operation, 'done', `Spec changed: ${text}`);
-  return { status: 202, body: { tenant: await documentOf(deps, result.tenant), operation } };
+  if (!changed) {
+    const latest = await latestOperation(context, saved);
+    return { status: 200, body: { tenant: await documentOf(deps, saved), operation: latest } };
+  }
+  operation = await follow(context, saved, operation, text);
+  return { status: 202, body: { tenant: await documentOf(deps, saved), operation } };
 }
 
-function effortlessPart({ input }: ReadSpec): Partial<TenantSpec> {
-  return Object.fromEntries(
-    effortless.filter((name) => input[name] !== undefined).map((name) => [name, input[name]]),
-  );
+/** A deploy has brought another image since its members were launched, and nobody is at it yet. */
+function needsImage({ deps }: Context, tenant: TenantRecord): boolean {
+  if (tenant.operation?.kind === 'patch') return false;
+  const now = cellOf(deps, tenant).taskDefinitions[tenant.spec.volume];
+  return membersIn(tenant, 'voting').some(({ made }) => made !== undefined && made.taskDefinition !== now);
 }
 
-function refuseWhileDeleting(tenant: TenantRecord): void {
-  if (tenant.status.phase !== 'deleting') return;
-  throw new ApiError(
-    'deleting',
-    `Tenant "${tenant.tenantId}" is being deleted. Wait until it is gone, then create it again.`,
-  );
+const purposes: Readonly<Record<WorkKind, string>> = {
+  scale: 'Scaling',
+  resize: 'Resizing',
+  patch: 'Patching',
+};
+
+/** Writes what the record says now where people look for it. */
+async function follow(
+  context: Context,
+  saved: TenantRecord,
+  operation: Operation,
+  text: string,
+): Promise<Operation> {
+  const { deps } = context;
+  if (operation.kind === 'update') {
+    const done = ended(operation, 'succeeded', text, deps.clock.now());
+    await deps.store.putOperation(done);
+    await record(deps, done, 'done', `Spec changed: ${text}`);
+    // What is under way may wait for just that: its window, or a time-out.
+    if (isUnderWay(saved)) await dispatch(deps, saved, dutyOf(saved));
+    return done;
+  }
+  const running = await deps.store.getOperation(saved.tenantId, operation.operationId);
+  if (running === undefined) {
+    await announce(context, saved, operation);
+    return operation;
+  }
+  await record(deps, running, 'decided', `The ${running.kind} under way takes this along: ${text}`);
+  return running;
 }
 
-function refuseWork(tenant: TenantRecord, changed: readonly (keyof TenantSpec)[]): void {
-  const work = changed.filter((name) => !effortless.includes(name));
-  if (work.length === 0) return;
-  const shown = work.map((name) => `${name} (now ${JSON.stringify(tenant.spec[name])})`).join(', ');
-  throw new ApiError(
-    'change-not-offered',
-    `Tenant "${tenant.tenantId}" exists, and this version of etcd-nanny cannot change ${shown} of a running cluster. ` +
-      `What can be changed: ${effortless.join(', ')}. For everything else, create another tenant.`,
-  );
+const isUnderWay = ({ operation, remediation }: TenantRecord): boolean =>
+  operation !== undefined || remediation !== undefined;
+
+/**
+ * A scale or resize under way is steered by the spec alone, so it takes a further change of its own kind along. Without
+ * this a wish that cannot be met (no capacity, say) could not be taken back.
+ */
+const goesAlong = (tenant: TenantRecord, work: OperationKind): boolean =>
+  work !== 'patch' && tenant.operation?.kind === work;
+
+function withSpec(tenant: TenantRecord, spec: TenantSpec, settled: boolean): TenantRecord {
+  const generation = tenant.generation + 1;
+  return {
+    ...withMembers(
+      tenant,
+      membersOf(tenant).map((member) => withCompaction(member, tenant.spec)),
+    ),
+    spec,
+    generation,
+    observedGeneration: settled ? generation : tenant.observedGeneration,
+  };
 }
+
+/** A member of before this was noted runs what the spec has been until now. */
+const withCompaction = (member: Member, { autoCompaction }: TenantSpec): Member =>
+  member.made === undefined || member.made.autoCompaction !== undefined
+    ? member
+    : { ...member, made: { ...member.made, autoCompaction } };
+
+const told = (name: keyof TenantSpec, before: TenantSpec, after: TenantSpec): string =>
+  `${name} ${show(before[name])} → ${show(after[name])}`;
+
+const show = (value: unknown): string =>
+  value === undefined ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
 
 /** The operation under way, else the newest one. */
 async function latestOperation(context: Context, tenant: TenantRecord): Promise<Operation> {
@@ -83,7 +155,7 @@ async function latestOperation(context: Context, tenant: TenantRecord): Promise<
     const repaired = {
       ...newOperation(context, tenant.tenantId, kind, 'Waiting to be taken up'),
       operationId,
-      createdAt: tenant.createdAt,
+      ...(kind === 'create' && { createdAt: tenant.createdAt }),
     };
     await deps.store.putOperation(repaired);
     return repaired;

@@ -12,5 +12,16 @@ export const cellSchema = z.strictObject({
   infrastructureRoleArn: z.string().min(1),
   namespaceId: z.string().min(1),
   namespaceName: z.string().min(1),
-  queues: z.strictObject({ create: z.url(), delete: z.url(), sweep: z.url() }),
+  queues: z.strictObject({
+    create: z.url(),
+    delete: z.url(),
+    sweep: z.url(),
+    scale: z.url(),
+    patch: z.url(),
+    remediate: z.url(),
+    backup: z.url(),
+    restore: z.url(),
+  }),
+  backupBucket: z.string().min(1),
+  backupRoleArn: z.string().min(1),
 }) satisfies z.ZodType<Cell>;

@@ -11,6 +11,8 @@ export const conditionTypes = [
   'SpaceAvailable',
   'QuorumSafe',
   'ClusterIdConsistent',
+  'ClocksAgree',
+  'AuthorityCurrent',
 ] as const;
 
 export type ConditionType = (typeof conditionTypes)[number];

@@ -1,8 +1,36 @@
 import * as z from 'zod';
 import { isoTimeSchema, tenantIdSchema } from './names.ts';
+import { restoreReportSchema } from './restore.ts';
 
 /** `update`: spec changes that need no step (e.g. deletion protection). Later issues add scale, patch, restore ... */
-export const operationKinds = ['create', 'update', 'delete'] as const;
+export const operationKinds = [
+  'create',
+  'update',
+  'delete',
+  /** Members 1 ↔ 3 ↔ 5. */
+  'scale',
+  /** Size class, storage, quota: rolling surge replacement. */
+  'resize',
+  /** etcd version (patch, one minor up, one minor down) or image. */
+  'patch',
+  /** One member, because somebody asked. */
+  'replace',
+  /** Another certificate authority, in two halves with the grace of clients between them. */
+  'rotate-ca',
+  /** A full backup, because somebody asked. Scheduled ones are lines of the timeline. */
+  'backup',
+  /** A restore beside the cluster, compared with it, because somebody asked. */
+  'drill',
+  /** Started by the control plane itself. */
+  'remediate',
+  /** Quorum was lost: a new incarnation. */
+  'recover',
+  /** The cluster becomes what it was: a new incarnation from a backup. */
+  'restore',
+  /** Everything into a snapshot, then nothing runs. */
+  'hibernate',
+  'wake',
+] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
 export const operationStepSchema = z.strictObject({
@@ -27,6 +55,8 @@ export const operationSchema = z.strictObject({
   /** What it waits for or why it failed, for people. */
   message: z.string(),
   steps: z.array(operationStepSchema).max(200),
+  /** Of a restore or clone that has succeeded. */
+  report: restoreReportSchema.optional(),
 });
 
 export type Operation = z.infer<typeof operationSchema>;

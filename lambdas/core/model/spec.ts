@@ -14,6 +14,12 @@ export const sizeClasses = {
 
 export type SizeClass = keyof typeof sizeClasses;
 
+export const autoCompactionSchema = z.discriminatedUnion('mode', [
+  z.strictObject({ mode: z.literal('off') }),
+  z.strictObject({ mode: z.literal('periodic'), retentionMinutes: z.int().min(1).max(10080) }),
+  z.strictObject({ mode: z.literal('revision'), retentionRevisions: z.int().min(100).max(1_000_000_000) }),
+]);
+
 /** What a tenant wants. Stored resolved: no defaults are applied when it is read back. */
 export const tenantSpecSchema = z.strictObject({
   members: z.literal([...memberCounts]),
@@ -26,12 +32,40 @@ export const tenantSpecSchema = z.strictObject({
   /** etcd's quota-backend-bytes, MiB. etcd's own default is 2 GiB, its advised maximum 8 GiB. */
   quotaMiB: z.int().min(16).max(8192),
   /** etcd's auto compaction: hours of history kept by `periodic`; `off` for Kubernetes, which compacts itself. */
-  autoCompaction: z.discriminatedUnion('mode', [
-    z.strictObject({ mode: z.literal('off') }),
-    z.strictObject({ mode: z.literal('periodic'), retentionMinutes: z.int().min(1).max(10080) }),
-    z.strictObject({ mode: z.literal('revision'), retentionRevisions: z.int().min(100).max(1_000_000_000) }),
-  ]),
+  autoCompaction: autoCompactionSchema,
   deletionProtection: z.boolean(),
+  /**
+   * What happens when quorum is lost for good. `auto`: a new incarnation from the best source, by itself. `approve`: the
+   * expected loss is written on the timeline and a person decides. @default auto (records of before the field existed)
+   */
+  recovery: z.enum(['auto', 'approve']).default('auto'),
+  /** No quorum for this long before recovery starts; shorter when ECS confirms a majority STOPPED. */
+  quorumLossConfirmSeconds: z.int().min(10).max(3600).default(60),
+  /** A member that two sources call unreachable for this long is replaced. */
+  unreachableSeconds: z.int().min(5).max(3600).default(20),
+  /** How long a cluster of a zone that is out waits before it doubles up elsewhere (S4). */
+  zoneOutageHoldMinutes: z.int().min(0).max(1440).default(30),
+  /** Full backups each `intervalMinutes`, changes in between each few seconds, and how long every second stays restorable. */
+  backup: z
+    .strictObject({
+      intervalMinutes: z.int().min(5).max(1440),
+      /** Every revision and every second of this time can be restored; older, only what retention keeps. */
+      pointInTimeHours: z.int().min(1).max(168),
+      /** A real restore of the newest chain in a task of its own, compared with the live cluster. */
+      drillHours: z.int().min(1).max(168),
+    })
+    .default({ intervalMinutes: 60, pointInTimeHours: 24, drillHours: 24 }),
+  /** When patch, resize and defragmentation may start, UTC. Remediation ignores it. @default always */
+  maintenanceWindow: z
+    .strictObject({
+      days: z
+        .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+        .min(1)
+        .max(7),
+      start: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a UTC time such as 03:30'),
+      minutes: z.int().min(30).max(1440),
+    })
+    .optional(),
 });
 
 export type TenantSpec = z.infer<typeof tenantSpecSchema>;

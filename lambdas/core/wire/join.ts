@@ -1,10 +1,12 @@
 import * as z from 'zod';
 import { etcdVersionSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from '../model/names.ts';
 import { nannyStatusSchema } from './admin.ts';
+import { workOrderSchema } from './work.ts';
 
 /**
  * What a nanny says to the join function and hears from it (private REST API, SigV4 from the task role).
- * POST join: "who am I, may I start?" · POST report: "this has changed" · POST renew: "new leaves, please".
+ * POST join: "who am I, may I start?" · POST report: "this has changed" · POST renew: "new leaves, please" · POST storage:
+ * "credentials for our prefix of the bucket, please" · POST work: "this far I am" (both in wire/work.ts).
  */
 
 /** Leaves that a nanny holds. Each has its own key, which never leaves the task. */
@@ -40,6 +42,20 @@ export const issuedCertificatesSchema = z.strictObject({
 
 export type IssuedCertificates = z.infer<typeof issuedCertificatesSchema>;
 
+/** What `etcdutl snapshot restore` makes a member's first data of. */
+export const restoreOrderSchema = z.strictObject({
+  bucket: z.string(),
+  key: z.string(),
+  /** Of the whole object. */
+  sha256: z.string(),
+  bumpRevision: z.int(),
+  initialCluster: z.string(),
+  initialAdvertisePeerUrl: z.url(),
+  token: z.string(),
+});
+
+export type RestoreOrder = z.infer<typeof restoreOrderSchema>;
+
 export const joinAnswerSchema = z.discriminatedUnion('answer', [
   /** Ask again after `retryAfterMs`. */
   z.strictObject({ answer: z.literal('wait'), reason: z.string(), retryAfterMs: z.int() }),
@@ -47,9 +63,11 @@ export const joinAnswerSchema = z.discriminatedUnion('answer', [
     answer: z.literal('boot'),
     /**
      * `new`: first bootstrap, all members get the same initial cluster. `existing`: a learner joins.
+     * `restore`: first bootstrap of a new incarnation from `restore`: every member restores the same file with the same
+     * initial cluster, token, revision bump and mark-compacted, then starts as `resume` would.
      * `resume`: the disk must hold this member's data already; start it as it is, or report data loss.
      */
-    mode: z.enum(['new', 'existing', 'resume']),
+    mode: z.enum(['new', 'existing', 'resume', 'restore']),
     incarnation: z.int(),
     etcdVersion: etcdVersionSchema,
     /**
@@ -57,6 +75,14 @@ export const joinAnswerSchema = z.discriminatedUnion('answer', [
      * `{{pki}}` for the directory with ca.pem, peer.pem, peer-key.pem, server.pem, server-key.pem.
      */
     etcdArguments: z.array(z.string()),
+    certificates: issuedCertificatesSchema,
+    /** With mode `restore` only. */
+    restore: restoreOrderSchema.optional(),
+  }),
+  /** To a worker: a task beside the cluster. The server leaf carries its address, the client leaf CN `root`. */
+  z.strictObject({
+    answer: z.literal('work'),
+    order: workOrderSchema,
     certificates: issuedCertificatesSchema,
   }),
   /** This member is not wanted (any more): stop, do not ask again, exit 0. */

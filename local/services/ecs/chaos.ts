@@ -1,6 +1,18 @@
 import type { TaskRecord } from './model.ts';
 import type { RunningContainer } from './runtime.ts';
 
+/** A task that has not stopped, as chaos sees it. */
+export interface ChaosTask {
+  readonly taskArn: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly zone: string;
+  readonly stopping: boolean;
+  /** Process groups of its running containers, by the pid of their first process. */
+  readonly processGroups: readonly number[];
+  /** Folders of its volumes. */
+  readonly volumes: readonly string[];
+}
+
 /** Ways to hurt the ECS of the local cloud on purpose; `nanny chaos` builds on them. Throttling: see local/faults.ts. */
 export interface EcsChaos {
   /** A signal to the first process of each container; SIGKILL is what an out-of-memory kill looks like. */
@@ -13,8 +25,15 @@ export interface EcsChaos {
    * with TaskFailedToStart.
    */
   failLaunchesInZone(zone: string, kind: 'refuse' | 'start', reason: string | undefined): void;
+  tasks(): ChaosTask[];
+  /** As StopTask by somebody with the right to. Harmless when it is stopping already. */
+  stopTask(taskArn: string, reason: string): void;
+  /** The task's managed volume will not be kept when it ends, whatever its launch said. */
+  loseDisk(taskArn: string): void;
   /** While on, DescribeTasks and ListTasks answer what they would have answered when it was turned on. */
   staleReads(on: boolean): void;
+  /** While on, DescribeTasks and ListTasks say that these tasks have stopped, though they run: a detector that lies. */
+  claimStopped(taskArns: readonly string[], on: boolean): void;
 }
 
 export interface EcsChaosState {
@@ -22,16 +41,28 @@ export interface EcsChaosState {
   readonly startFailures: Map<string, string>;
   /** The tasks as readers see them while reads are stale. */
   staleTasks: Record<string, TaskRecord> | undefined;
+  /** Tasks that are told of as stopped. */
+  readonly claimedStopped: Set<string>;
 }
 
 export function createChaosState(): EcsChaosState {
-  return { launchFailures: new Map(), startFailures: new Map(), staleTasks: undefined };
+  return {
+    launchFailures: new Map(),
+    startFailures: new Map(),
+    staleTasks: undefined,
+    claimedStopped: new Set(),
+  };
 }
 
 export function createChaos(
   state: EcsChaosState,
   containersOf: (taskArn: string) => RunningContainer[],
   tasks: () => Record<string, TaskRecord>,
+  deps: {
+    readonly stop: (task: TaskRecord, reason: string) => void;
+    readonly volumesOf: (task: TaskRecord) => string[];
+    readonly loseDisk: (task: TaskRecord) => void;
+  },
 ): EcsChaos {
   const signalAll = (taskArn: string, signal: NodeJS.Signals, target: 'main' | 'all') => {
     const containers = containersOf(taskArn);
@@ -47,8 +78,34 @@ export function createChaos(
       if (reason === undefined) failures.delete(zone);
       else failures.set(zone, reason);
     },
+    tasks: () =>
+      Object.values(tasks())
+        .filter(({ lastStatus }) => lastStatus !== 'STOPPED')
+        .map((task) => ({
+          taskArn: task.taskArn,
+          tags: Object.fromEntries(task.tags.map(({ key, value }) => [key, value ?? ''])),
+          zone: task.network.zone,
+          stopping: task.desiredStatus === 'STOPPED',
+          processGroups: containersOf(task.taskArn).map(({ identity }) => identity.pid),
+          volumes: deps.volumesOf(task),
+        })),
+    stopTask(taskArn, reason) {
+      const task = tasks()[taskArn];
+      if (task === undefined) throw new Error(`There is no task ${taskArn}.`);
+      deps.stop(task, reason);
+    },
+    loseDisk(taskArn) {
+      const task = tasks()[taskArn];
+      if (task !== undefined) deps.loseDisk(task);
+    },
     staleReads(on) {
       state.staleTasks = on ? structuredClone(tasks()) : undefined;
+    },
+    claimStopped(taskArns, on) {
+      for (const taskArn of taskArns) {
+        if (on) state.claimedStopped.add(taskArn);
+        else state.claimedStopped.delete(taskArn);
+      }
     },
   };
 }

@@ -1,17 +1,17 @@
 import path from 'node:path';
 import type { CloudContext, JsonService, ServiceModule } from '../../aws/service.ts';
 import { createChaos, createChaosState, type EcsChaos } from './chaos.ts';
-import { mountPrefix } from './environment.ts';
+import { createDisks, type Disks } from './disks.ts';
+import { containerSpec, mountPrefix } from './environment.ts';
 import { createLifeCycle } from './life-cycle.ts';
 import { createMetadataHandler } from './metadata.ts';
-import type { VolumeRecord } from './model.ts';
 import { createOperations } from './operations.ts';
 import { createProcessRuntime } from './process-runtime.ts';
 import { createProviders } from './providers.ts';
 import type { ContainerRuntime, ImageCatalog } from './runtime.ts';
 import { openStore } from './store.ts';
 
-export type { EcsChaos } from './chaos.ts';
+export type { ChaosTask, EcsChaos } from './chaos.ts';
 export type { ContainerRuntime, ImageCatalog } from './runtime.ts';
 
 export interface EcsOptions {
@@ -34,8 +34,8 @@ export interface Ecs extends ServiceModule {
   start(): Promise<void>;
   stop(): Promise<void>;
   readonly chaos: EcsChaos;
-  /** Managed EBS volumes, those kept after their task included. */
-  volumes(): VolumeRecord[];
+  /** Managed EBS volumes, those kept after their task included, and their snapshots. */
+  readonly disks: Disks;
 }
 
 /** The ECS of the local cloud: Fargate tasks as processes. Cpu, memory and disk sizes are shown, not enforced. */
@@ -45,7 +45,8 @@ export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
   const chaos = createChaosState();
   const runtime = options.runtime ?? createProcessRuntime({ images: options.images });
   const suspendTimeoutMs = options.suspendTimeoutMs ?? 20_000;
-  const life = createLifeCycle({ context, store, runtime, chaos, now, suspendTimeoutMs });
+  const disks = createDisks(context, store, now);
+  const life = createLifeCycle({ context, store, runtime, chaos, disks, now, suspendTimeoutMs });
   context.mount(mountPrefix, createMetadataHandler(context, store.state, now));
   const service: JsonService = {
     kind: 'json',
@@ -59,7 +60,18 @@ export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
     providers: createProviders(context, store, now),
     start: () => life.resume(),
     stop: () => life.suspend(),
-    chaos: createChaos(chaos, life.containersOf, () => store.state.tasks),
-    volumes: () => Object.values(store.state.volumes).filter(({ state }) => state !== 'deleted'),
+    chaos: createChaos(chaos, life.containersOf, () => store.state.tasks, {
+      stop: (task, reason) => life.stop(task, 'UserInitiated', reason),
+      loseDisk(task) {
+        const volume = task.volume && store.state.volumes[task.volume.volumeId];
+        if (volume) volume.deleteOnTermination = true;
+        store.save();
+      },
+      volumesOf: (task) =>
+        task.containers.flatMap((container) =>
+          containerSpec(task, container, store.state, context).mounts.map(({ directory }) => directory),
+        ),
+    }),
+    disks,
   };
 }

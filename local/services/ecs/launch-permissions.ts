@@ -46,11 +46,19 @@ export function checkLaunchPermissions(task: TaskRecord, state: EcsState, contex
       );
   }
   if (volume) {
-    const { roleArn, volumeId } = volume;
+    const { roleArn, volumeId, snapshotId } = volume;
     const arn = `arn:aws:ec2:${account}:volume/${volumeId}`;
     attempt('ResourceInitializationError', () => context.assumeRole(roleArn, 'ecs', 'ecs.amazonaws.com'));
     for (const action of ['ec2:CreateVolume', 'ec2:AttachVolume'])
       may('ResourceInitializationError', roleArn, action, arn);
+    if (snapshotId)
+      may(
+        'ResourceInitializationError',
+        roleArn,
+        'ec2:CreateVolume',
+        `arn:aws:ec2:${context.region}::snapshot/${snapshotId}`,
+      );
+    if (volume.tags.length > 0) may('ResourceInitializationError', roleArn, 'ec2:CreateTags', arn);
   }
   const role = taskRoleArn(task, state);
   if (role) attempt('ResourceInitializationError', () => context.assumeRole(role, task.taskId));

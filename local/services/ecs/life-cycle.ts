@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudContext } from '../../aws/service.ts';
 import type { EcsChaosState } from './chaos.ts';
+import type { Disks } from './disks.ts';
 import { containerSpec, taskDirectory } from './environment.ts';
 import { checkLaunchPermissions } from './launch-permissions.ts';
 import type { ContainerDefinition, ContainerRecord, TaskRecord, TaskStatus } from './model.ts';
@@ -16,6 +17,7 @@ export interface LifeCycleDeps {
   readonly store: EcsStore;
   readonly runtime: ContainerRuntime;
   readonly chaos: EcsChaosState;
+  readonly disks: Pick<Disks, 'prepare'>;
   now(): Date;
   /** Upper bound for the stop time-outs when the whole cloud is suspended, ms. */
   readonly suspendTimeoutMs: number;
@@ -131,7 +133,11 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
       const refused = deps.chaos.startFailures.get(task.network.zone);
       if (refused !== undefined && task.lastStatus === 'PENDING')
         throw new ContainerStartError('ResourceInitializationError', refused);
-      if (task.lastStatus === 'PENDING') checkLaunchPermissions(task, store.state, context);
+      if (task.lastStatus === 'PENDING') {
+        checkLaunchPermissions(task, store.state, context);
+        if (task.volume) await deps.disks.prepare(task.volume.volumeId);
+        if (interrupted()) return;
+      }
       for (const container of task.containers.filter(({ lastStatus }) => lastStatus !== 'STOPPED')) {
         await startContainer(task, container);
         if (interrupted()) return;
@@ -185,7 +191,9 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   async function releaseVolume(task: TaskRecord): Promise<void> {
     const volume = task.volume && store.state.volumes[task.volume.volumeId];
     if (!volume) return;
-    volume.state = volume.deleteOnTermination ? 'deleted' : 'available';
+    // One that could not be filled was never made.
+    const kept = !volume.deleteOnTermination && existsSync(volume.directory);
+    volume.state = kept ? 'available' : 'deleted';
     if (volume.deleteOnTermination) await removeFolder(volume.directory);
   }
 

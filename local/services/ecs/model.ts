@@ -11,6 +11,8 @@ export interface EcsState {
   /** By `<clusterArn> <clientToken>`. */
   readonly clientTokens: Record<string, { requestHash: string; taskArns: string[]; at: number }>;
   readonly volumes: Record<string, VolumeRecord>;
+  /** EBS snapshots of volumes, by id. */
+  readonly snapshots: Record<string, SnapshotRecord>;
   /** Last host number given out, per subnet: addresses are handed out round robin so that none comes back soon. */
   readonly lastAddress: Record<string, number>;
 }
@@ -95,12 +97,25 @@ export interface VolumeRecord {
   readonly filesystemType: string;
   readonly encrypted: boolean;
   readonly roleArn: string;
-  readonly deleteOnTermination: boolean;
+  deleteOnTermination: boolean;
   readonly tags: TagList;
   readonly createdAt: number;
   readonly directory: string;
+  /** Its content begins as that of this snapshot. */
+  readonly snapshotId?: string | undefined;
   /** `available`: its task has stopped and the volume was to be kept. `deleted`: kept for the task's document only. */
   state: 'in-use' | 'available' | 'deleted';
+}
+
+export interface SnapshotRecord {
+  readonly snapshotId: string;
+  readonly volumeId: string;
+  readonly sizeInGiB: number;
+  readonly description: string;
+  readonly tags: TagList;
+  readonly startedAt: number;
+  readonly directory: string;
+  state: 'pending' | 'completed' | 'error';
 }
 
 export type TaskStatus =

@@ -56,9 +56,9 @@ export function createOperations(deps: RunTaskDeps, life: LifeCycle): Record<str
     taskDocument(task, state, context.region, withTags);
   /** Reads are eventually consistent on AWS, hence the stale ones of chaos. */
   function readable(clusterArn: string): TaskRecord[] {
-    return Object.values(deps.chaos.staleTasks ?? state.tasks).filter(
-      (task) => task.clusterArn === clusterArn && age(task) < visibleMs,
-    );
+    return Object.values(deps.chaos.staleTasks ?? state.tasks)
+      .filter((task) => task.clusterArn === clusterArn && age(task) < visibleMs)
+      .map((task) => (deps.chaos.claimedStopped.has(task.taskArn) ? asStopped(task) : task));
   }
   function prune(): void {
     const now = deps.now().getTime();
@@ -222,3 +222,11 @@ export function createOperations(deps: RunTaskDeps, life: LifeCycle): Record<str
 
   return operations;
 }
+
+const asStopped = (task: TaskRecord): TaskRecord => ({
+  ...task,
+  lastStatus: 'STOPPED',
+  desiredStatus: 'STOPPED',
+  stopCode: 'TerminationNotice',
+  stoppedReason: 'Host is gone',
+});

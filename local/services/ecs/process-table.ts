@@ -69,3 +69,6 @@ export function isOurGroup(identity: ProcessIdentity, directory: string, marker:
     return environment.includes(marker) || environment.includes(`=${directory}\0`);
   });
 }
+
+/** First argument of a process's command line; undefined when it is gone. */
+export const programOf = (pid: number): string | undefined => read(`/proc/${pid}/cmdline`)?.split('\0')[0];

@@ -91,6 +91,10 @@ export const runTaskSchema = z.strictObject({
         managedEBSVolume: z.strictObject({
           roleArn: z.string().min(1),
           sizeInGiB: z.int().min(1).max(16_384),
+          snapshotId: z
+            .string()
+            .regex(/^snap-[0-9a-f]{17}$/, 'must be the id of a snapshot')
+            .optional(),
           volumeType: z.enum(['gp2', 'gp3', 'io1', 'io2', 'st1', 'sc1']).default('gp3'),
           encrypted: z.boolean().default(false),
           kmsKeyId: z.string().optional(),

@@ -229,6 +229,7 @@ function createVolume(
     volumeType: ebs.volumeType,
     filesystemType: ebs.filesystemType,
     encrypted: ebs.encrypted,
+    snapshotId: ebs.snapshotId,
     roleArn: ebs.roleArn,
     deleteOnTermination: ebs.terminationPolicy?.deleteOnTermination ?? true,
     tags: ebs.tagSpecifications?.flatMap(({ tags }) => tags ?? []) ?? [],

@@ -12,6 +12,7 @@ const empty: EcsState = {
   tasks: {},
   clientTokens: {},
   volumes: {},
+  snapshots: {},
   lastAddress: {},
 };
 
@@ -19,6 +20,8 @@ const empty: EcsState = {
 export function openStore(directory: string): EcsStore {
   const file = path.join(directory, 'state.json');
   const store = openStateFile(file, empty);
+  // What was written before snapshots were known has none.
+  Object.assign(store.state, { snapshots: store.state.snapshots ?? {} });
   if (store.state.format === 1) return store;
   throw new Error(
     `${file} was written by another version. Move the state folder away to start from nothing.`,

@@ -1,13 +1,18 @@
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
+import { passThroughGate } from './key-gate.ts';
 
 /**
  * The runtime inside a function's worker thread: loads the handler, then answers one invocation after the other.
- * Speaks to `worker.ts` by messages. Must import nothing of the project: it shares the thread with the function.
+ * Speaks to `worker.ts` by messages. Must import nothing of the project but the gate: it shares the thread with the function.
  */
 export interface BootData {
   readonly file: string;
   readonly exportName: string;
+}
+
+export interface WorkerData extends BootData {
+  readonly keyGate: Int32Array;
 }
 
 export interface Invocation {
@@ -44,7 +49,8 @@ process.on('unhandledRejection', (reason) => {
   process.exit(128);
 });
 
-const { file, exportName } = workerData as BootData;
+const { file, exportName, keyGate } = workerData as WorkerData;
+passThroughGate(keyGate);
 const loaded: Record<string, unknown> = await import(pathToFileURL(file).href);
 const candidate = loaded[exportName] ?? (loaded.default as Record<string, unknown> | undefined)?.[exportName];
 if (typeof candidate !== 'function') {

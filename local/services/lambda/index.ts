@@ -120,7 +120,8 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
         },
       },
       {
-        credentials: (handle) => deps.credentials.issue(roleArn, name, credentialLifeSeconds, handle),
+        credentials: (handle) =>
+          deps.credentials.issue(roleArn, name, credentialLifeSeconds, { worker: handle }),
         revoke: (accessKeyId) => deps.credentials.revoke(accessKeyId),
         onLine: (line, requestId) => {
           if (mayLog(arn)) appendFileSync(logFile, `${logLine(line, requestId)}\n`);

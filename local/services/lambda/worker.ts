@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { BootData, FunctionError, Invocation, WorkerAnswer } from './bootstrap.ts';
+import type { BootData, FunctionError, Invocation, WorkerAnswer, WorkerData } from './bootstrap.ts';
+import { newKeyGate, shutGate } from './key-gate.ts';
 
 export type InvokeResult =
   | { readonly ok: true; readonly payload: unknown }
@@ -23,6 +24,7 @@ const initTimeoutMs = 60_000;
 /** One execution environment: a worker thread that runs one invocation at a time. */
 export class FunctionWorker {
   readonly #thread: Worker;
+  readonly #keyGate = newKeyGate();
   readonly #ready: Promise<InvokeResult | undefined>;
   #settle: ((result: InvokeResult) => void) | undefined;
   #ended = false;
@@ -31,7 +33,7 @@ export class FunctionWorker {
   constructor(options: WorkerOptions) {
     const { boot, environment, memoryMiB, onLine, onEnd } = options;
     this.#thread = new Worker(new URL('./bootstrap.ts', import.meta.url), {
-      workerData: boot,
+      workerData: { ...boot, keyGate: this.#keyGate } satisfies WorkerData,
       env: { ...environment },
       execArgv: [],
       argv: [],
@@ -116,12 +118,13 @@ export class FunctionWorker {
   /** Ends it as if the machine had died. */
   crash(): void {
     this.#crashed = true;
-    this.#ended = true;
-    void this.#thread.terminate();
+    void this.terminate();
   }
 
   async terminate(): Promise<void> {
     this.#ended = true;
+    const keys = shutGate(this.#keyGate);
+    if (keys) await keys;
     await this.#thread.terminate();
   }
 

@@ -1,6 +1,6 @@
 import { AwsError } from '../../aws/service.ts';
+import { document } from '../../aws/xml.ts';
 import type { Bucket } from './bucket.ts';
-import { document } from './xml.ts';
 
 const pageSize = 1000;
 
@@ -59,6 +59,39 @@ export function listObjects(bucket: Bucket, query: URLSearchParams): string {
     StartAfter: query.has('start-after') ? encode(query.get('start-after')!) : undefined,
     Contents: contents,
     CommonPrefixes: [...prefixes].map((one) => ({ Prefix: encode(one) })),
+  });
+}
+
+/** ListObjectVersions, in one page. */
+export function listVersions(bucket: Bucket, query: URLSearchParams): string {
+  const prefix = query.get('prefix') ?? '';
+  const encode = encoder(query);
+  const keys = new Set([...bucket.objects.keys(), ...[...bucket.former.values()].map(({ key }) => key)]);
+  const wanted = [...keys].filter((key) => key.startsWith(prefix)).sort(byBytes);
+  const versions = wanted.flatMap((key) => {
+    const newest = bucket.objects.get(key);
+    return [...(newest ? [newest] : []), ...bucket.formerOf(key)].map((version, index) => ({
+      name: 'marker' in version ? 'DeleteMarker' : 'Version',
+      content: {
+        Key: encode(key),
+        VersionId: version.versionId ?? 'null',
+        IsLatest: index === 0,
+        LastModified: version.modifiedAt,
+        ...('marker' in version
+          ? {}
+          : { ETag: `"${version.etag}"`, Size: version.size, StorageClass: 'STANDARD' }),
+      },
+    }));
+  });
+  const named = (name: string) => versions.filter((one) => one.name === name).map(({ content }) => content);
+  return document('ListVersionsResult', {
+    Name: bucket.settings.name,
+    Prefix: encode(prefix),
+    MaxKeys: versions.length,
+    EncodingType: query.get('encoding-type') ?? undefined,
+    IsTruncated: false,
+    Version: named('Version'),
+    DeleteMarker: named('DeleteMarker'),
   });
 }
 

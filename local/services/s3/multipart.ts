@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AwsError, type RawRequest, type RawResponse } from '../../aws/service.ts';
+import { blocks, document, texts } from '../../aws/xml.ts';
 import { type Checksum, checksumAlgorithms, compositeChecksum, receiveBody } from './body.ts';
 import type { Bucket, Part, Upload } from './bucket.ts';
-import { storedHeaders, writeHeaders } from './objects.ts';
-import { blocks, document, texts } from './xml.ts';
+import { checkLockedWrite, storedHeaders, writeHeaders } from './objects.ts';
 
 const smallestPart = 5 * 1024 * 1024;
 
@@ -39,6 +39,7 @@ export async function uploadPart(bucket: Bucket, key: string, request: RawReques
   if (!Number.isInteger(number) || number < 1 || number > 10_000) {
     throw new AwsError('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
   }
+  checkLockedWrite(bucket, request);
   const { md5, ...received } = await bucket.receive(request);
   if (bucket.uploads.get(upload.id) === undefined) {
     bucket.discard([received]);

@@ -1,5 +1,6 @@
 import { AwsError, type RawRequest, type RawResponse } from '../../aws/service.ts';
 import type { Bucket, StoredObject } from './bucket.ts';
+import { isLocked, isMarker } from './versions.ts';
 
 const keptHeaders =
   /^(content-type|content-disposition|content-language|cache-control|expires|x-amz-meta-.+)$/;
@@ -35,7 +36,54 @@ export function writeHeaders(bucket: Bucket, object: StoredObject): Record<strin
   };
 }
 
+/** The newest, or the version that is asked for. */
+function objectOf(bucket: Bucket, key: string, request: RawRequest): StoredObject {
+  const versionId = request.query.get('versionId');
+  const newest = bucket.objects.get(key);
+  if (versionId === null || newest?.versionId === versionId) {
+    if (newest !== undefined) return newest;
+    throw new AwsError('NoSuchKey', 'The specified key does not exist.', 404, { Key: key });
+  }
+  const former = bucket.formerOf(key).find((version) => version.versionId === versionId);
+  if (former === undefined) {
+    throw new AwsError('NoSuchVersion', 'The specified version does not exist.', 404, { Key: key });
+  }
+  if (!isMarker(former)) return former;
+  throw new AwsError('MethodNotAllowed', 'The specified method is not allowed against this resource.', 405);
+}
+
+/** @throws AwsError AccessDenied for a version under Object Lock */
+export function deleteObject(bucket: Bucket, key: string, request: RawRequest): RawResponse {
+  const versionId = request.query.get('versionId');
+  if (versionId === null) {
+    const marker = bucket.remove(key);
+    if (marker === undefined) return { status: 204 };
+    return { status: 204, headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': marker } };
+  }
+  const found = [bucket.objects.get(key), ...bucket.formerOf(key)].find(
+    (one) => one?.versionId === versionId,
+  );
+  const bypassed = request.headers['x-amz-bypass-governance-retention'] === 'true';
+  if (found !== undefined && isLocked(found, Date.now()) && !bypassed) {
+    throw new AwsError('AccessDenied', 'Access Denied because object protected by object lock.', 403);
+  }
+  bucket.removeVersion(key, versionId);
+  return { status: 204, headers: { 'x-amz-version-id': versionId } };
+}
+
+/** S3 takes nothing into a bucket that locks by default whose arrival it cannot verify. */
+export function checkLockedWrite(bucket: Bucket, request: RawRequest): void {
+  if (bucket.settings.lockDays === undefined) return;
+  const sums = /^(content-md5|x-amz-sdk-checksum-algorithm|x-amz-trailer|x-amz-checksum-.+)$/;
+  if (Object.keys(request.headers).some((name) => sums.test(name))) return;
+  throw new AwsError(
+    'InvalidRequest',
+    'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
+  );
+}
+
 export async function putObject(bucket: Bucket, key: string, request: RawRequest): Promise<RawResponse> {
+  checkLockedWrite(bucket, request);
   const { file, size, md5, checksum } = await bucket.receive(request);
   const segments = [{ file, size }];
   try {
@@ -50,13 +98,7 @@ export async function putObject(bucket: Bucket, key: string, request: RawRequest
 
 /** GetObject and HeadObject. @throws AwsError NoSuchKey */
 export function getObject(bucket: Bucket, key: string, request: RawRequest): RawResponse {
-  const object = bucket.objects.get(key);
-  if (object === undefined)
-    throw new AwsError('NoSuchKey', 'The specified key does not exist.', 404, { Key: key });
-  const wantedVersion = request.query.get('versionId');
-  if (wantedVersion !== null && wantedVersion !== object.versionId) {
-    throw new AwsError('NoSuchVersion', 'The local cloud keeps the newest version of an object only.', 404);
-  }
+  const object = objectOf(bucket, key, request);
   const { 'if-match': match, 'if-none-match': noneMatch, range } = request.headers;
   if (match !== undefined && match.replaceAll('"', '') !== object.etag) {
     throw new AwsError(

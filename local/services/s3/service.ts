@@ -7,14 +7,15 @@ import {
   type RawResponse,
   type RawService,
 } from '../../aws/service.ts';
+import { blocks, document, element, texts } from '../../aws/xml.ts';
 import type { Bucket } from './bucket.ts';
-import { listObjects, listUploads } from './listing.ts';
+import { listObjects, listUploads, listVersions } from './listing.ts';
 import { abortUpload, completeUpload, createUpload, listParts, smallBody, uploadPart } from './multipart.ts';
-import { getObject, putObject } from './objects.ts';
-import { blocks, document, element, texts } from './xml.ts';
+import { deleteObject, getObject, putObject } from './objects.ts';
 
 /** Operation and the action that IAM has to allow for it, by method and query. */
 const bucketRoutes = [
+  { method: 'GET', flag: 'versions', operation: 'ListObjectVersions', action: 's3:ListBucketVersions' },
   { method: 'GET', flag: 'list-type', operation: 'ListObjectsV2', action: 's3:ListBucket' },
   {
     method: 'GET',
@@ -87,6 +88,8 @@ export function s3Service(
       switch (found.operation) {
         case 'ListObjectsV2':
           return xml(listObjects(bucket, request.query));
+        case 'ListObjectVersions':
+          return xml(listVersions(bucket, request.query));
         case 'ListMultipartUploads':
           return xml(listUploads(bucket, request.query));
         case 'HeadBucket':
@@ -107,11 +110,11 @@ export function s3Service(
           return await putObject(bucket, key, request);
         case 'GetObject':
         case 'HeadObject':
-          if (!bucket.objects.has(key)) mayKnowOfAbsence(bucket, key, caller, context);
+          if (!bucket.objects.has(key) && !request.query.has('versionId'))
+            mayKnowOfAbsence(bucket, key, caller, context);
           return getObject(bucket, key, request);
         case 'DeleteObject':
-          bucket.remove(key);
-          return { status: 204 };
+          return deleteObject(bucket, key, request);
       }
     },
     renderError: (error) => ({
@@ -133,7 +136,8 @@ function route(request: RawRequest): Target {
   const found = routes.find(
     ({ method, flag }) => method === request.method && (flag === undefined || request.query.has(flag)),
   );
-  const flag = unknownFlags.find((one) => request.query.has(one) && found?.operation !== 'UploadPart');
+  const meant = found?.operation === 'UploadPart' || found?.operation === 'ListObjectVersions';
+  const flag = meant ? undefined : unknownFlags.find((one) => request.query.has(one));
   if (bucket === '' || found === undefined || flag !== undefined || 'x-amz-copy-source' in request.headers) {
     const what = `${request.method} /${bucket}${key === '' ? '' : '/<key>'}${flag === undefined ? '' : `?${flag}`}`;
     throw new AwsError('NotImplemented', `The local cloud's S3 does not do ${what}.`, 501);
@@ -146,7 +150,16 @@ const bucketArn = (bucket: string): string => `arn:aws:s3:::${bucket}`;
 function authorizations({ route: found, bucket, key }: Target, request: RawRequest): Authorization[] {
   // Asked for each key that the body names, once it is read.
   if (found.operation === 'DeleteObjects') return [];
-  if (key !== '') return [{ action: found.action, resource: `${bucketArn(bucket)}/${key}` }];
+  if (key !== '') {
+    const resource = `${bucketArn(bucket)}/${key}`;
+    // A right to objects is no right to their former versions.
+    const ofVersion = request.query.has('versionId') && /^s3:(Get|Delete)Object$/.test(found.action);
+    const bypass = request.headers['x-amz-bypass-governance-retention'] === 'true';
+    return [
+      { action: ofVersion ? `${found.action}Version` : found.action, resource },
+      ...(bypass ? [{ action: 's3:BypassGovernanceRetention', resource }] : []),
+    ];
+  }
   const names = ['prefix', 'delimiter'].filter((name) => request.query.has(name));
   const context = Object.fromEntries(names.map((name) => [`s3:${name}`, request.query.get(name)!]));
   return [{ action: found.action, resource: bucketArn(bucket), context }];
@@ -189,9 +202,8 @@ function mayKnowOfAbsence(
   caller: Caller,
   context: Pick<CloudContext, 'authorize'>,
 ): void {
-  if (caller.roleArn === undefined) return;
   try {
-    context.authorize(caller.roleArn, {
+    context.authorize(caller, {
       action: 's3:ListBucket',
       resource: bucketArn(bucket.settings.name),
       context: { 's3:prefix': key },
@@ -209,18 +221,24 @@ async function deleteObjects(
 ): Promise<RawResponse> {
   const body = await smallBody(request);
   const quiet = texts(body, 'Quiet')[0] === 'true';
+  if (texts(body, 'VersionId').length > 0) {
+    throw new AwsError(
+      'NotImplemented',
+      'DeleteObjects of versions is not done here: delete one by one.',
+      501,
+    );
+  }
   const keys = blocks(body, 'Object').map((block) => texts(block, 'Key')[0] ?? '');
   if (keys.length > 1000) throw new AwsError('MalformedXML', 'DeleteObjects takes at most 1000 keys.');
-  const deleted: { Key: string }[] = [];
+  const deleted: { Key: string; DeleteMarker?: boolean; DeleteMarkerVersionId?: string }[] = [];
   const errors: { Key: string; Code: string; Message: string }[] = [];
   for (const key of keys) {
     try {
       const resource = `${bucketArn(bucket.settings.name)}/${key}`;
-      if (caller.roleArn !== undefined) {
-        context.authorize(caller.roleArn, { action: 's3:DeleteObject', resource });
-      }
-      bucket.remove(key);
-      if (!quiet) deleted.push({ Key: key });
+      context.authorize(caller, { action: 's3:DeleteObject', resource });
+      const marker = bucket.remove(key);
+      const told = marker === undefined ? {} : { DeleteMarker: true, DeleteMarkerVersionId: marker };
+      if (!quiet) deleted.push({ Key: key, ...told });
     } catch (error) {
       const { code, message } = asAccessDenied(error);
       errors.push({ Key: key, Code: code, Message: message });

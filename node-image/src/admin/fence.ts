@@ -1,10 +1,35 @@
+import type { Log } from '../../../lambdas/core/ports.ts';
+import type { MemberDisk } from '../member-disk.ts';
 import { AdminError, invalid } from './errors.ts';
 
 export interface FenceStore {
   /** Highest token seen so far. */
   readonly current: () => number;
-  /** On the disk when the promise settles. */
+  /** On the disk when the promise settles, unless the disk is full. */
   readonly raise: (token: number) => Promise<void>;
+}
+
+const diskFull = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * The fence in nanny.json. On a full disk a higher one is kept in memory only: compaction, defragmentation and disarming
+ * are what makes room again, and refusing them for want of room would be a trap. What that costs: a nanny that is
+ * restarted before there was room again forgets it, and would listen to a function whose lease is over.
+ */
+export function diskFence(disk: Pick<MemberDisk, 'saved' | 'update'>, log: Log): FenceStore {
+  let kept = 0;
+  return {
+    current: () => Math.max(disk.saved?.fence ?? 0, kept),
+    raise: async (fence) => {
+      try {
+        await disk.update({ fence });
+      } catch (error) {
+        if (!diskFull.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        log.warn('The disk is full: the fence is kept in memory only, until it can be saved', { fence });
+        kept = fence;
+      }
+    },
+  };
 }
 
 /**

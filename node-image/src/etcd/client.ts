@@ -1,7 +1,8 @@
 import type { EtcdStatus } from '../../../lambdas/core/wire/admin.ts';
 import type { Message } from './codec.ts';
+import { EtcdError, fromGrpcStatus } from './errors.ts';
 import { type ClientTls, GrpcConnection } from './grpc.ts';
-import { calls, type EtcdMember, type StatusResponse } from './messages.ts';
+import { calls, type EtcdMember, type StatusResponse, streams, type WatchResponse } from './messages.ts';
 
 type Calls = typeof calls;
 type RequestOf<K extends keyof Calls> = Calls[K]['request'] extends Message<infer T> ? Partial<T> : never;
@@ -42,13 +43,65 @@ export class EtcdClient {
   }
 
   async status(timeoutMs: number): Promise<EtcdStatus> {
-    return toStatus(await this.call('status', {}, timeoutMs));
+    return (await this.statusAndDowngrade(timeoutMs)).status;
+  }
+
+  /** `downgrade` is absent before 3.6. */
+  async statusAndDowngrade(
+    timeoutMs: number,
+  ): Promise<{ status: EtcdStatus; downgrade?: { enabled: boolean; targetVersion: string } }> {
+    const raw = await this.call('status', {}, timeoutMs);
+    return { status: toStatus(raw), ...(raw.downgradeInfo && { downgrade: raw.downgradeInfo }) };
   }
 
   /** Not linearizable: this member's own knowledge, answered without quorum too. */
   async members(linearizable: boolean, timeoutMs: number): Promise<MemberList> {
     const answer = await this.call('memberList', { linearizable }, timeoutMs);
     return { clusterId: answer.header?.clusterId ?? '0', members: answer.members };
+  }
+
+  /**
+   * The database file as it is now, piece by piece, its SHA-256 in the last 32 bytes. Works without quorum too.
+   * `remainingBytes` is what follows the piece, as etcd tells it: without the hash.
+   */
+  async *snapshot(idleMs: number): AsyncGenerator<{ blob: Buffer; remainingBytes: number }> {
+    const { path, request, response } = streams.snapshot;
+    for await (const answer of this.#connection.stream(path, request.encode({}), idleMs)) {
+      const { blob, remainingBytes } = response.decode(answer);
+      yield { blob, remainingBytes: Number(remainingBytes) };
+    }
+  }
+
+  /**
+   * Every change of every key from a revision on, as this member sees it, in order; after an answer that is no `fragment`
+   * the last revision is whole. Now and then a word that there was no change. Ends with an error when the member has no leader: it would not hear of changes then.
+   * @throws EtcdError, `compacted` when the revision is gone
+   */
+  async *watch(fromRevision: number, idleMs: number, signal: AbortSignal): AsyncGenerator<WatchResponse> {
+    const { path, request, response } = streams.watch;
+    const everything = Buffer.from([0]);
+    const body = request.encode({
+      create: {
+        key: everything,
+        rangeEnd: everything,
+        startRevision: String(fromRevision),
+        progressNotify: true,
+        fragment: true,
+      },
+    });
+    const stream = this.#connection.stream(path, body, idleMs, { signal, needsLeader: true });
+    for await (const message of stream) {
+      const answer = response.decode(message);
+      if (answer.compactRevision !== '0') {
+        throw new EtcdError(
+          'compacted',
+          `etcd has compacted up to revision ${answer.compactRevision}, and ${fromRevision} was asked for`,
+          { retryable: false },
+        );
+      }
+      if (answer.canceled) throw fromGrpcStatus('Watch', 14, answer.cancelReason);
+      yield answer;
+    }
   }
 
   close(): void {

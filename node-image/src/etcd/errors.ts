@@ -69,6 +69,36 @@ const refusals: readonly { text: string; code: string; retryable: boolean; advic
     retryable: true,
     advice: 'not enough started members',
   },
+  {
+    text: 'required revision has been compacted',
+    code: 'compacted',
+    retryable: false,
+    advice: 'ask for a newer revision',
+  },
+  {
+    text: 'required revision is a future revision',
+    code: 'future-revision',
+    retryable: true,
+    advice: 'this member has not got that far yet, or nobody has',
+  },
+  {
+    text: 'downgrade job in progress',
+    code: 'downgrade-running',
+    retryable: false,
+    advice: 'cancel it before another is enabled',
+  },
+  {
+    text: 'no inflight downgrade',
+    code: 'no-downgrade',
+    retryable: false,
+    advice: 'none is enabled',
+  },
+  {
+    text: 'invalid downgrade target version',
+    code: 'invalid-downgrade',
+    retryable: false,
+    advice: 'etcd goes down one minor version at a time, from the version all members have',
+  },
   { text: 'not leader', code: 'not-leader', retryable: true, advice: 'ask the nanny of the leader' },
   {
     text: 'request timed out',

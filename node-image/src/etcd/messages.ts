@@ -95,10 +95,45 @@ const statusResponse = message({
   isLearner: bool(10),
   storageVersion: string(11),
   dbSizeQuota: int64(12),
+  /** 3.6 and later. */
+  downgradeInfo: nested(13, message({ enabled: bool(1), targetVersion: string(2) })),
 });
 export type StatusResponse = Of<typeof statusResponse>;
 
+/** `remainingBytes` is what follows this blob, without the 32 bytes of the hash. */
+const snapshotResponse = message({ header: nested(1, header), remainingBytes: int64(2), blob: bytes(3) });
+
+/** `type`: 0 put, 1 delete (of a deleted key only `key` and `modRevision` are set). */
+const event = message({ type: uint32(1), kv: nested(2, keyValue) });
+export type EtcdEvent = Of<typeof event>;
+const watchRequest = message({
+  create: nested(
+    1,
+    message({
+      key: bytes(1),
+      rangeEnd: bytes(2),
+      startRevision: int64(3),
+      progressNotify: bool(4),
+      /** Answers of about the largest request at most: of what is caught up etcd puts 1,000 revisions into one else. */
+      fragment: bool(8),
+    }),
+  ),
+});
+/** `compactRevision` is set when what was asked for is gone; without events it is a progress notification. */
+const watchResponse = message({
+  header: nested(1, header),
+  created: bool(3),
+  canceled: bool(4),
+  compactRevision: int64(5),
+  cancelReason: string(6),
+  /** More of the same follows: the last revision in it may not be whole. */
+  fragment: bool(7),
+  events: list(11, event),
+});
+export type WatchResponse = Of<typeof watchResponse>;
+
 const kv = '/etcdserverpb.KV/';
+const leases = '/etcdserverpb.Lease/';
 const cluster = '/etcdserverpb.Cluster/';
 const maintenance = '/etcdserverpb.Maintenance/';
 
@@ -126,6 +161,28 @@ export const calls = {
     response: membersResponse,
   },
   memberPromote: { path: `${cluster}MemberPromote`, request: memberIdRequest, response: membersResponse },
+  leaseGrant: {
+    path: `${leases}LeaseGrant`,
+    request: message({ ttl: int64(1), id: int64(2) }),
+    response: message({ header: nested(1, header), id: int64(2), ttl: int64(3), error: string(4) }),
+  },
+  /** `ttl` is what is left of it, −1 when there is no such lease. */
+  leaseTimeToLive: {
+    path: `${leases}LeaseTimeToLive`,
+    request: message({ id: int64(1) }),
+    response: message({ header: nested(1, header), id: int64(2), ttl: int64(3), grantedTtl: int64(4) }),
+  },
+  leaseList: {
+    path: `${leases}LeaseLeases`,
+    request: empty,
+    response: message({ header: nested(1, header), leases: list(2, message({ id: int64(1) })) }),
+  },
+  /** A stream to etcd, which answers each request of it: with one it is a call like all others. */
+  leaseKeepAlive: {
+    path: `${leases}LeaseKeepAlive`,
+    request: message({ id: int64(1) }),
+    response: message({ header: nested(1, header), id: int64(2), ttl: int64(3) }),
+  },
   alarm: {
     path: `${maintenance}Alarm`,
     request: alarmRequest,
@@ -159,4 +216,10 @@ export const calls = {
     request: message({ action: uint32(1), version: string(2) }),
     response: message({ header: nested(1, header), version: string(2) }),
   },
+} as const;
+
+/** Calls that etcd answers with many messages. */
+export const streams = {
+  snapshot: { path: `${maintenance}Snapshot`, request: empty, response: snapshotResponse },
+  watch: { path: '/etcdserverpb.Watch/Watch', request: watchRequest, response: watchResponse },
 } as const;

@@ -15,6 +15,9 @@ export interface Credentials {
   readonly notAfter: string;
 }
 
+/** What a client needs to be let in, PEM. */
+export type KeyPair = Pick<Credentials, 'caBundle' | 'certificate' | 'privateKey'>;
+
 export const issueCredentials = (cloud: TestCloud, tenantId: string, user = 'root'): Promise<Credentials> =>
   cloud.api.call<Credentials>({
     method: 'POST',

@@ -29,6 +29,8 @@ export interface TestCloud {
   readonly api: Api;
   /** The CLI as a user runs it: a process of its own, pointed at this cloud. */
   cli(...args: string[]): Promise<CliResult>;
+  /** The same for a command below a group, such as `fleet status`. */
+  cliBelow(group: string, command: string, ...args: string[]): Promise<CliResult>;
   /** PUT, then waits for the operation to succeed. */
   create(tenantId: string, spec?: Record<string, unknown>, deadlineMs?: number): Promise<TenantDocument>;
   tenant(tenantId: string): Promise<TenantDocument>;
@@ -60,8 +62,13 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
         return ['succeeded', 'failed'].includes(now.state) && now;
       },
       { deadlineMs },
-    ).then((end) => {
+    ).then(async (end) => {
       if (end.state === 'failed') throw new Error(`${end.kind} of ${end.tenantId} failed: ${end.message}`);
+      // Its end is written a moment before the record lets go of it; a deleted tenant has no record any more.
+      await until(`${operation.tenantId} to be done with it`, async () => {
+        const open = await tenant(operation.tenantId).catch(() => undefined);
+        return open?.operation?.operationId !== operation.operationId;
+      });
       return end;
     });
 
@@ -74,6 +81,7 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
     tenant,
     ended,
     cli: (...args) => runCli(args, stateDir),
+    cliBelow: (group, command, ...args) => runCli([`${group} ${command}`, ...args], stateDir),
     async create(tenantId, spec = {}, deadlineMs) {
       const { operation } = await api.call<{ operation: Operation }>({
         method: 'PUT',
@@ -103,7 +111,7 @@ export function runCli(
   const [command = '', ...rest] = args;
   const child = spawn(
     process.execPath,
-    [join(repoDir, 'bin/nanny.ts'), command, '--state', stateDir, ...rest],
+    [join(repoDir, 'bin/nanny.ts'), ...command.split(' '), '--state', stateDir, ...rest],
     {
       cwd: repoDir,
       env: { ...process.env, ...env },

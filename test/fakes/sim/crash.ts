@@ -19,13 +19,19 @@ export interface CrashPoint {
  */
 export class CrashingPorts {
   readonly calls: PortCall[] = [];
-  readonly #point: CrashPoint | undefined;
+  #point: CrashPoint | undefined;
   crashed = false;
   /** Told before each call, with its number. */
   onCall: (number: number) => void = () => undefined;
   #invocations = 0;
 
   constructor(point?: CrashPoint) {
+    this.#point = point;
+  }
+
+  /** What was called before counts no more. */
+  arm(point: CrashPoint): void {
+    this.calls.length = 0;
     this.#point = point;
   }
 
@@ -39,6 +45,8 @@ export class CrashingPorts {
         get: (object, method: string) => {
           const member = Reflect.get(object, method) as unknown;
           if (typeof member !== 'function') return member;
+          // Arithmetic.
+          if (method === 'fingerprint') return member.bind(object);
           // Time and ids are not calls to the outside; but a dead process does not wake up again.
           if (port === 'clock' || port === 'ids' || port === 'log') {
             return (...args: unknown[]) => {
@@ -60,10 +68,16 @@ export class CrashingPorts {
     this.onCall(number);
     const here = this.#point?.call === number;
     if (here && this.#point?.when === 'before') this.#die(process);
-    const result = await run();
+    const outcome = await Promise.resolve()
+      .then(run)
+      .then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error }),
+      );
     if (here) this.#die(process);
     if (process.dead) throw new CrashError('dead');
-    return result;
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
   }
 
   #die(process: { dead: boolean }): never {

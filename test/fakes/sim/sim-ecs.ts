@@ -9,6 +9,8 @@ export interface SimTask {
   readonly zone: string;
   readonly ip: string;
   readonly startedAt: number;
+  /** No member: a task beside the cluster. */
+  readonly isWorker: boolean;
   lastStatus: string;
   desiredStatus: string;
   stoppedReason?: string;
@@ -33,6 +35,7 @@ export class SimEcs implements TaskRuntime {
   /** Errors that the next launches throw, in order. */
   readonly launchFaults: Error[] = [];
   onRunning: (task: SimTask) => void = () => undefined;
+  onLaunched: (task: SimTask, request: LaunchRequest) => void = () => undefined;
   onStopped: (task: SimTask) => void = () => undefined;
 
   constructor(clock: VirtualClock, options: Partial<SimEcsOptions> = {}) {
@@ -54,11 +57,13 @@ export class SimEcs implements TaskRuntime {
       zone: request.zone,
       ip: `10.0.${Math.floor(this.#count / 250)}.${(this.#count % 250) + 1}`,
       startedAt: this.#clock.now().getTime(),
+      isWorker: request.work !== undefined,
       lastStatus: 'PROVISIONING',
       desiredStatus: 'RUNNING',
     };
     this.#byToken.set(token, task.taskArn);
     this.tasks.set(task.taskArn, task);
+    this.onLaunched(task, request);
     this.#clock.at(this.#options.startMs, () => {
       if (task.desiredStatus === 'STOPPED') return;
       task.lastStatus = 'RUNNING';
@@ -114,6 +119,7 @@ const view = (task: SimTask): TaskView => ({
   lastStatus: task.lastStatus,
   desiredStatus: task.desiredStatus,
   memberName: task.memberName,
+  tenantId: task.tenantId,
   ...(task.lastStatus !== 'PROVISIONING' && { privateIp: task.ip }),
   ...(task.stoppedReason !== undefined && { stoppedReason: task.stoppedReason }),
 });

@@ -11,6 +11,11 @@ export const defaultSpec: TenantRecord['spec'] = {
   quotaMiB: 2048,
   autoCompaction: { mode: 'periodic', retentionMinutes: 60 },
   deletionProtection: false,
+  recovery: 'auto',
+  quorumLossConfirmSeconds: 60,
+  unreachableSeconds: 20,
+  zoneOutageHoldMinutes: 30,
+  backup: { intervalMinutes: 60, pointInTimeHours: 24, drillHours: 24 },
 };
 
 /** A tenant as the API leaves it: wanted, nothing done yet. */

@@ -1,17 +1,30 @@
+import { type BackupWorkDeps, backupWork, lookAtBackups } from '../../../lambdas/backup/work.ts';
+import { wantFinal } from '../../../lambdas/core/backup/final.ts';
 import { dutyOf } from '../../../lambdas/core/duty.ts';
-import { InvalidRequestError } from '../../../lambdas/core/errors.ts';
+import type { OperationKind } from '../../../lambdas/core/model/operation.ts';
 import type { TenantRecord } from '../../../lambdas/core/model/tenant.ts';
-import type { Cell, Dispatcher, Duty, Ids, Log, Pki } from '../../../lambdas/core/ports.ts';
-import { reconcile } from '../../../lambdas/core/reconcile.ts';
-import { createWork } from '../../../lambdas/create/work.ts';
-import { deleteWork } from '../../../lambdas/delete/work.ts';
+import type { Cell, Dispatcher, Duty, Ids, Log } from '../../../lambdas/core/ports.ts';
+import { reconcile, type Work } from '../../../lambdas/core/reconcile.ts';
+import { updateTenant } from '../../../lambdas/core/update-tenant.ts';
+import { type CreateWorkDeps, createWork } from '../../../lambdas/create/work.ts';
+import { type DeleteWorkDeps, deleteWork } from '../../../lambdas/delete/work.ts';
 import { answer } from '../../../lambdas/join/route.ts';
+import { versionGate } from '../../../lambdas/patch/gate.ts';
+import { patchWork } from '../../../lambdas/patch/work.ts';
+import { type RemediateWorkDeps, remediateWork } from '../../../lambdas/remediate/work.ts';
+import { type RestoreWorkDeps, restoreWork } from '../../../lambdas/restore/work.ts';
+import { scaleWork } from '../../../lambdas/scale/work.ts';
+import { sweepDisks } from '../../../lambdas/sweep/disks.ts';
 import { sweepDue, sweepTenant } from '../../../lambdas/sweep/sweep.ts';
+import { countingIds } from '../counting-ids.ts';
 import { FakeKeyVault } from '../fake-key-vault.ts';
+import { createFakePki } from '../fake-pki.ts';
+import { FakeStorageAccess } from '../fake-storage-access.ts';
+import { FakeVolumes } from '../fake-volumes.ts';
 import { InMemoryNameRegistry } from '../in-memory-name-registry.ts';
 import { InMemoryTenantStore } from '../in-memory-tenant-store.ts';
 import { CrashError, CrashingPorts, type CrashPoint } from './crash.ts';
-import { SimEcs, type SimEcsOptions } from './sim-ecs.ts';
+import { SimEcs, type SimEcsOptions, type SimTask } from './sim-ecs.ts';
 import { SimMembers } from './sim-members.ts';
 import { newTenant } from './tenants.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -26,11 +39,24 @@ export const simCell: Cell = {
   infrastructureRoleArn: 'arn:aws:iam::000000000000:role/infrastructure',
   namespaceId: 'ns-1',
   namespaceName: 'etcd.internal',
-  queues: { create: 'https://q/create', delete: 'https://q/delete', sweep: 'https://q/sweep' },
+  queues: {
+    create: 'https://q/create',
+    delete: 'https://q/delete',
+    sweep: 'https://q/sweep',
+    scale: 'https://q/scale',
+    patch: 'https://q/patch',
+    remediate: 'https://q/remediate',
+    backup: 'https://q/backup',
+    restore: 'https://q/restore',
+  },
+  backupBucket: 'backups',
+  backupRoleArn: 'arn:aws:iam::111122223333:role/backup-access',
 };
 
 export interface WorldOptions {
   readonly ecs?: Partial<SimEcsOptions>;
+  /** Life of a tenant's certificate authority. @default ten years */
+  readonly authorityLifeMs?: number;
   /** Kills the process of this function at one of its calls. */
   readonly crash?: { readonly function: Duty | 'join'; readonly point: CrashPoint };
   /** Copies of each message, and how late each may be. */
@@ -40,6 +66,17 @@ export interface WorldOptions {
     readonly lost?: (n: number) => boolean;
   };
 }
+
+type Deps = CreateWorkDeps & DeleteWorkDeps & RestoreWorkDeps & RemediateWorkDeps & BackupWorkDeps;
+const workOf: Partial<Record<Duty, (deps: Deps) => Work>> = {
+  create: createWork,
+  delete: deleteWork,
+  scale: scaleWork,
+  remediate: remediateWork,
+  backup: backupWork,
+  restore: restoreWork,
+  patch: (deps) => patchWork({ ...deps, gate: versionGate }),
+};
 
 /** SQS shows a message again this long after a crashed function took it. */
 const visibilityMs = 70_000;
@@ -51,6 +88,10 @@ export class World {
   readonly store = new InMemoryTenantStore({ now: () => this.clock.now() });
   readonly names = new InMemoryNameRegistry();
   readonly vault = new FakeKeyVault();
+  readonly cell = simCell;
+  readonly volumes = new FakeVolumes();
+  readonly storage = new FakeStorageAccess(this.clock);
+  readonly pki;
   readonly ecs: SimEcs;
   readonly members: SimMembers;
   readonly ids: Ids = countingIds();
@@ -62,6 +103,7 @@ export class World {
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
+    this.pki = createFakePki(this.clock, options.authorityLifeMs);
     this.ecs = new SimEcs(this.clock, options.ecs);
     this.ports = new CrashingPorts(options.crash?.point);
     this.members = new SimMembers(this.clock, this.ecs, (route, body, caller) =>
@@ -71,15 +113,31 @@ export class World {
       const tenant = await this.store.get(tenantId);
       return tenant?.incarnation.state === 'formed' && tenant.incarnation.token === token;
     };
-    this.ecs.onStopped = (task) => void this.dispatcher.look(task.tenantId, 'sweep');
+    this.ecs.onStopped = (task) => {
+      this.#release(task);
+      void this.dispatcher.look(task.tenantId, 'sweep');
+    };
+    this.ecs.onLaunched = (task, { volume, keepDisk, work }) => {
+      if (volume !== 'ebs') return;
+      const { tenantId, memberName, taskArn } = task;
+      const createdAt = this.clock.now().toISOString();
+      this.volumes.attach({ volumeId: `vol-${memberName}`, tenantId, memberName, createdAt }, taskArn);
+      if (keepDisk) this.#kept.add(taskArn);
+      // What was on the copy when it was made.
+      if (work?.snapshotId !== undefined)
+        this.members.bucket.disks.set(memberName, this.volumes.revisionOf(work.snapshotId));
+    };
     const everyMinute = (): void => {
       this.clock.at(60_000, everyMinute);
       void sweepDue({ ...this.#all(), dispatcher: this.dispatcher });
+      void sweepDisks(this.#all());
     };
     everyMinute();
   }
 
   readonly dispatcher: Dispatcher = {
+    // Nobody patches this fleet.
+    lookAtFleet: async () => undefined,
     look: async (tenantId, duty, delaySeconds = 0) => {
       const { copies = 1, delayMs = () => 0, lost = () => false } = this.#options.messages ?? {};
       for (let copy = 0; copy < copies; copy++) {
@@ -89,6 +147,16 @@ export class World {
     },
   };
 
+  readonly #kept = new Set<string>();
+
+  /** Its disk stays with all that its etcd had applied, or goes with it. */
+  #release(task: SimTask): void {
+    const keep = this.#kept.has(task.taskArn) && !this.diskless;
+    this.volumes.release(task.taskArn, keep, this.members.members.get(task.memberName)?.applied ?? 0);
+  }
+  /** Disks are lost with their tasks from now on. */
+  diskless = false;
+
   /** As the API does it: record, operation, look. */
   async createTenant(tenantId: string, spec: Partial<TenantRecord['spec']> = {}): Promise<void> {
     const { record, operation } = newTenant(tenantId, this.clock.now(), this.ids, spec);
@@ -97,13 +165,14 @@ export class World {
     await this.dispatcher.look(tenantId, 'create');
   }
 
-  async deleteTenant(tenantId: string): Promise<string> {
+  async deleteTenant(tenantId: string, { finalBackup = false, lookLost = false } = {}): Promise<string> {
     const operationId = this.ids.ulid();
     for (;;) {
       const tenant = (await this.store.get(tenantId))!;
       const at = this.clock.now().toISOString();
+      const saved = finalBackup ? wantFinal(tenant, operationId, this.clock.now()) : tenant;
       const next: TenantRecord = {
-        ...tenant,
+        ...saved,
         recordVersion: tenant.recordVersion + 1,
         status: { phase: 'deleting', conditions: [], since: at },
         operation: { operationId, kind: 'delete' },
@@ -114,7 +183,29 @@ export class World {
         break;
       } catch {}
     }
+    if (finalBackup && !lookLost) await this.dispatcher.look(tenantId, 'backup');
     await this.dispatcher.look(tenantId, 'delete');
+    return operationId;
+  }
+
+  /** As the API does it: a spec change that needs an operation. */
+  async changeSpec(
+    tenantId: string,
+    kind: OperationKind,
+    spec: Partial<TenantRecord['spec']>,
+    more: Partial<TenantRecord> = {},
+  ): Promise<string> {
+    const operationId = this.ids.ulid();
+    const change = (tenant: TenantRecord): TenantRecord => ({
+      ...tenant,
+      ...more,
+      generation: tenant.generation + 1,
+      spec: { ...tenant.spec, ...spec },
+      operation: { operationId, kind },
+    });
+    await updateTenant(this, (await this.store.get(tenantId))!, change);
+    const tenant = (await this.store.get(tenantId))!;
+    await this.dispatcher.look(tenantId, dutyOf(tenant));
     return operationId;
   }
 
@@ -164,8 +255,12 @@ export class World {
   async look(tenantId: string, duty: Duty): Promise<unknown> {
     const deps = { ...this.#invocation(duty), cell: simCell };
     if (duty === 'sweep') return sweepTenant(deps, tenantId);
-    const work = duty === 'create' ? createWork(deps) : deleteWork(deps);
-    return reconcile(deps, work, tenantId, new Date(this.clock.now().getTime() + 57_000));
+    const work = workOf[duty]?.(deps);
+    if (work === undefined) return undefined;
+    const deadline = new Date(this.clock.now().getTime() + 57_000);
+    return duty === 'backup'
+      ? lookAtBackups(deps, work, tenantId, deadline)
+      : reconcile(deps, work, tenantId, deadline);
   }
 
   #enqueue(tenantId: string, duty: Duty, delayMs: number): void {
@@ -180,16 +275,19 @@ export class World {
   }
 
   #all() {
-    const { store, names, vault, clock, ids } = this;
+    const { store, names, vault, storage, clock, ids } = this;
     return {
       store,
       names,
       vault,
+      storage,
       clock,
       ids,
       runtime: this.ecs,
+      volumes: this.volumes,
       nannies: this.members,
-      pki: fakePki,
+      objects: this.members.bucket,
+      pki: this.pki,
       dispatcher: this.dispatcher,
       log: silent,
       cell: simCell,
@@ -210,6 +308,10 @@ export function untilHealthy(world: World, tenantId: string, seconds = 900): Pro
     return !working && (await problemsOf(world, tenantId)).length === 0;
   }, seconds);
 }
+
+/** Every task that was ever launched as a member; drills come and go beside them. */
+export const memberTasks = ({ ecs }: World): SimTask[] =>
+  [...ecs.tasks.values()].filter(({ isWorker }) => !isWorker);
 
 /** Everything that has to be true of a tenant that was created, besides what the record itself says. */
 export async function problemsOf(world: World, tenantId: string): Promise<string[]> {
@@ -258,33 +360,3 @@ export async function problemsOf(world: World, tenantId: string): Promise<string
 }
 
 const silent: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-
-function countingIds(): Ids {
-  let count = 0;
-  return {
-    ulid: () => String(++count).padStart(26, '0'),
-    memberName: () => `m${(++count).toString(36).padStart(8, '0')}`,
-    clusterToken: () => (++count).toString(16).padStart(32, '0'),
-  };
-}
-
-const fakePki: Pki = {
-  createAuthority: async (tenantId) => ({ certificate: `CA of ${tenantId}`, key: 'ca-key' }),
-  createControlPlaneLeaf: async () => ({ certificate: 'control-plane', key: 'key' }),
-  signMemberLeaves: async (_ca, _identity, csrs, caBundle) => {
-    const bad = Object.entries(csrs).find(([, csr]) => csr.startsWith('bad'));
-    if (bad)
-      throw new InvalidRequestError('The request is bad.', [{ field: `csrs.${bad[0]}`, message: 'is bad' }]);
-    const leaf = 'leaf';
-    return {
-      caBundle,
-      peer: leaf,
-      server: leaf,
-      admin: leaf,
-      client: leaf,
-      notAfter: '2026-01-31T00:00:00.000Z',
-    };
-  },
-  signClient: async () => ({ certificate: 'c', notAfter: '2026-01-31T00:00:00.000Z', serialNumber: '01' }),
-  createClientKey: async () => ({ key: 'k', csr: 'c' }),
-};

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Pki } from '../../../lambdas/core/model/pki.ts';
 import { createPki } from '../../../lambdas/pki/x509-pki.ts';
 import { createWorld, type World } from './world.ts';
 
@@ -60,6 +61,66 @@ describe('credentials', () => {
     const answer = await issue({ user: 'alice' });
     expect(answer.status).toBe(409);
     expect(answer.body.code).toBe('deleting');
+  });
+});
+
+describe('while the certificate authority is replaced', () => {
+  const pki = async () => (await world.store.get('acme'))!.pki!;
+  const write = (change: Partial<Pki>) =>
+    world.write('acme', (tenant) => ({ ...tenant, pki: { ...tenant.pki!, ...change } }));
+
+  test('the end of the last certificate is known, to the full hour', async () => {
+    await write({ clientsUntil: '2026-11-22T12:00:00.000Z' });
+    await issue({ user: 'alice', ttlSeconds: 7_000 });
+    expect((await pki()).clientsUntil).toBe('2026-11-22T14:00:00.000Z');
+    const { recordVersion } = (await world.store.get('acme'))!;
+    await issue({ user: 'bob', ttlSeconds: 7_200 });
+    expect((await world.store.get('acme'))!.recordVersion).toBe(recordVersion);
+    await issue({ user: 'carol' });
+    expect((await pki()).clientsUntil).toBe('2026-11-23T12:00:00.000Z');
+  });
+
+  test('a record that never counted does not begin in the middle', async () => {
+    await issue({ user: 'alice' });
+    expect((await pki()).clientsUntil).toBeUndefined();
+  });
+
+  test('in the grace they are of the new one, with both in the bundle, and counted for the new one', async () => {
+    const { createAuthority, fingerprint } = createPki({
+      clock: { now: () => new Date('2026-11-22T12:00:00Z') },
+    });
+    const made = await createAuthority('acme');
+    const { caBundle: old } = await pki();
+    await write({
+      caBundle: old + made.certificate,
+      clientsUntil: '2026-12-01T00:00:00.000Z',
+      rollover: {
+        phase: 'grace',
+        since: '2026-11-22T12:00:00.000Z',
+        reason: 'r',
+        immediately: false,
+        old: fingerprint(old),
+        next: fingerprint(made.certificate),
+        until: '2026-12-01T00:00:00.000Z',
+        authority: {
+          certificate: made.certificate,
+          caKey: await world.keyVault.encrypt('acme', 'ca', made.key),
+          controlPlaneCertificate: 'x',
+          controlPlaneKey: 'x',
+          validFrom: made.validFrom,
+          validUntil: made.validUntil,
+          clientsUntil: made.validFrom,
+        },
+      },
+    });
+    const { body } = await issue({ user: 'alice' });
+    const certificate = new X509Certificate(body.certificate);
+    expect(certificate.verify(new X509Certificate(made.certificate).publicKey)).toBe(true);
+    expect(body.caBundle).toBe(old + made.certificate);
+    expect(await pki()).toMatchObject({
+      clientsUntil: '2026-12-01T00:00:00.000Z',
+      rollover: { authority: { clientsUntil: '2026-11-23T12:00:00.000Z' } },
+    });
   });
 });
 

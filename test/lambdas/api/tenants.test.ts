@@ -24,6 +24,11 @@ describe('creating', () => {
       quotaMiB: 2048,
       autoCompaction: { mode: 'periodic', retentionMinutes: 60 },
       deletionProtection: false,
+      recovery: 'auto',
+      quorumLossConfirmSeconds: 60,
+      unreachableSeconds: 20,
+      zoneOutageHoldMinutes: 30,
+      backup: { intervalMinutes: 60, pointInTimeHours: 24, drillHours: 24 },
     });
     expect(answer.body.tenant).toMatchObject({ phase: 'creating', endpoints: [], clusterId: null });
     expect(answer.body.tenant.dnsName).toBe('acme.etcd-nanny.internal');
@@ -65,7 +70,10 @@ describe('creating', () => {
 
   test('survives a lost look: the tenant is due within seconds', async () => {
     world = createWorld({
-      dispatcherOf: () => ({ look: () => Promise.reject(new TransientError('queue is away')) }),
+      dispatcherOf: () => ({
+        look: () => Promise.reject(new TransientError('queue is away')),
+        lookAtFleet: () => Promise.resolve(),
+      }),
     });
     expect((await put('acme')).status).toBe(202);
     const tenant = (await world.store.get('acme'))!;
@@ -118,22 +126,6 @@ describe('changing', () => {
     expect(tenant).toMatchObject({ generation: 2, observedGeneration: 0, status: { phase: 'creating' } });
   });
 
-  test.each([
-    ['members', 5],
-    ['version', '3.5'],
-    ['size', 'large'],
-    ['storageGiB', 50],
-    ['quotaMiB', 1024],
-  ])('%s needs work and answers 409 until its operation exists', async (field, value) => {
-    await put('acme');
-    for (const method of ['PATCH', 'PUT']) {
-      const answer = await world.send(method, '/v1/tenants/acme', { spec: { [field]: value } });
-      expect(answer.status).toBe(409);
-      expect(answer.body).toMatchObject({ code: 'change-not-offered' });
-      expect(answer.body.detail).toContain(`${field} (now `);
-    }
-  });
-
   test('tries again when somebody else wrote first', async () => {
     await put('acme');
     const save = world.store.save.bind(world.store);
@@ -178,6 +170,55 @@ describe('deleting', () => {
     expect((await world.send('DELETE', '/v1/tenants/acme')).status).toBe(202);
   });
 
+  describe('with a final backup', () => {
+    const remove = (query = '') => world.send('DELETE', `/v1/tenants/acme${query}`);
+    const wanted = async () => (await world.store.get('acme'))!.backups?.wanted;
+    const lines = async () =>
+      (await world.store.listEvents('acme', { limit: 50 })).items.map(({ message }) => message).join('\n');
+    const looks = () => world.dispatcher.sent.map(({ duty }) => duty);
+    const formed = async () => {
+      await put('acme');
+      await world.finishCreation('acme');
+      world.dispatcher.sent.length = 0;
+    };
+
+    test('asks for one of a cluster that has formed', async () => {
+      await formed();
+      const { body } = await remove();
+      const { operationId } = body.operation;
+      expect(await wanted()).toMatchObject({ reason: 'before-delete', operationId });
+      expect(looks()).toEqual(['backup', 'delete']);
+      expect(await lines()).toContain('a final backup is taken first');
+    });
+
+    test('does without when told so, at once or later', async () => {
+      await formed();
+      const first = await remove();
+      await remove();
+      expect(await wanted()).toBeDefined();
+      const again = await remove('?finalBackup=false');
+      expect(again.body.operation.operationId).toBe(first.body.operation.operationId);
+      expect(await wanted()).toBeUndefined();
+      expect(await lines()).toContain('does without the final backup');
+    });
+
+    test('does not wait for one that nobody can give', async () => {
+      await put('acme');
+      await remove();
+      expect(await wanted()).toBeUndefined();
+      expect(await lines()).toContain('no member can give a final backup');
+    });
+
+    test('takes no other word than true and false', async () => {
+      await formed();
+      expect((await remove('?finalBackup=no')).body.problems[0].where ?? 'query').toContain('query');
+      expect((await world.store.get('acme'))!.status.phase).toBe('available');
+      await remove('?finalBackup=false');
+      expect(await wanted()).toBeUndefined();
+      expect(looks()).toEqual(['delete']);
+    });
+  });
+
   test('an unknown tenant is 404; a tenant being deleted can be neither changed nor created', async () => {
     expect((await world.send('DELETE', '/v1/tenants/nobody')).status).toBe(404);
     await put('acme');
@@ -215,6 +256,8 @@ describe('reading', () => {
       healthy: true,
       problem: null,
       taskArn: 'arn:aws:ecs:us-east-1:111122223333:task/cell-1/mbbbbbbbb',
+      made: null,
+      replaceRequested: null,
     });
   });
 

@@ -7,6 +7,7 @@ import { createPki } from '../../../lambdas/pki/x509-pki.ts';
 import { FakeDispatcher } from '../../fakes/fake-dispatcher.ts';
 import { FakeKeyVault } from '../../fakes/fake-key-vault.ts';
 import { InMemoryTenantStore } from '../../fakes/in-memory-tenant-store.ts';
+import { SimBucket } from '../../fakes/sim/sim-bucket.ts';
 
 export const cell: Cell = {
   id: 'cell-1',
@@ -18,7 +19,18 @@ export const cell: Cell = {
   infrastructureRoleArn: 'arn:aws:iam::111122223333:role/infra',
   namespaceId: 'ns-1',
   namespaceName: 'etcd-nanny.internal',
-  queues: { create: 'http://q/create', delete: 'http://q/delete', sweep: 'http://q/sweep' },
+  queues: {
+    create: 'http://q/create',
+    delete: 'http://q/delete',
+    sweep: 'http://q/sweep',
+    scale: 'http://q/scale',
+    patch: 'http://q/patch',
+    remediate: 'http://q/remediate',
+    backup: 'http://q/backup',
+    restore: 'http://q/restore',
+  },
+  backupBucket: 'backups',
+  backupRoleArn: 'arn:aws:iam::111122223333:role/backup-access',
 };
 
 export const callerArn = 'arn:aws:iam::111122223333:user/paula';
@@ -46,6 +58,7 @@ export function createWorld(options: Partial<ApiDeps> = {}) {
   const pki = createPki({ clock });
   const logged: { level: string; message: string }[] = [];
   const log = (level: string) => (message: string) => void logged.push({ level, message });
+  const bucket = new SimBucket();
   const deps: ApiDeps = {
     store,
     keyVault,
@@ -55,6 +68,7 @@ export function createWorld(options: Partial<ApiDeps> = {}) {
     log: { info: log('info'), warn: log('warn'), error: log('error') },
     cells: [cell],
     dispatcherOf: () => dispatcher,
+    objectsOf: () => bucket,
     versions: { default: '3.6.16', offered: ['3.5.35', '3.6.15', '3.6.16'] },
     maxTenants: 10,
     ...options,
@@ -88,6 +102,13 @@ export function createWorld(options: Partial<ApiDeps> = {}) {
       text: answer,
       body: isJson ? JSON.parse(answer) : undefined,
     };
+  }
+
+  /** What some function has written meanwhile. */
+  async function write(tenantId: string, change: (tenant: TenantRecord) => TenantRecord): Promise<void> {
+    const tenant = (await store.get(tenantId))!;
+    const { recordVersion } = tenant;
+    await store.save({ ...change(tenant), recordVersion: recordVersion + 1 }, recordVersion);
   }
 
   /** Does what the create function would have done: a formed cluster of three healthy members. */
@@ -147,12 +168,14 @@ export function createWorld(options: Partial<ApiDeps> = {}) {
   return {
     app,
     deps,
+    bucket,
     store,
     dispatcher,
     keyVault,
     logged,
     send,
     finishCreation,
+    write,
     advance: (ms: number) => {
       now = new Date(now.getTime() + ms);
     },

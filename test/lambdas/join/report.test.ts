@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { NannyStatus } from '../../../lambdas/core/wire/admin.ts';
 import { untilHealthy, World } from '../../fakes/sim/world.ts';
 
 const csrs = { peer: 'csr', server: 'csr', admin: 'csr', client: 'csr' };
@@ -39,6 +40,33 @@ describe('report', () => {
     await world.members.report(first().memberName);
     await world.settle(1);
     expect((await record()).status.phase).toBe('available');
+  });
+
+  const self = (change: Partial<NonNullable<NannyStatus['self']>>) => (status: NannyStatus) => ({
+    ...status,
+    ...(status.self && { self: { ...status.self, ...change } }),
+  });
+  const slow = (fsyncP99Ms: number, applyLag = 0) => ({ latency: { fsyncP99Ms, applyLag } });
+  const alarm = (status: NannyStatus) => ({
+    ...status,
+    alarms: [{ etcdId: status.self!.etcdId, alarm: 'NOSPACE' as const }],
+  });
+  test.each<[string, (status: NannyStatus) => NannyStatus, number]>([
+    ['an alarm', alarm, 1],
+    ['a database at 86 % of its quota', self({ dbSize: 86e6, dbSizeQuota: 100e6 }), 1],
+    ['a database at 84 % of its quota', self({ dbSize: 84e6, dbSizeQuota: 100e6 }), 0],
+    ['a disk that is nearly full', (status) => ({ ...status, disk: { totalBytes: 100, freeBytes: 14 } }), 1],
+    ['a disk with room', (status) => ({ ...status, disk: { totalBytes: 100, freeBytes: 16 } }), 0],
+    ['reads that fail', (status) => ({ ...status, readProblem: 'timed out' }), 1],
+    ['a slow disk', (status) => ({ ...status, ...slow(150) }), 1],
+    ['a member that falls behind', (status) => ({ ...status, ...slow(1, 6_000) }), 1],
+    ['a disk as it should be', (status) => ({ ...status, ...slow(20) }), 0],
+    ['lost data', (status) => ({ ...status, etcd: { ...status.etcd, state: 'data-lost' } }), 1],
+  ])('of %s, though nothing else of the record differs', async (_name, alter, looks) => {
+    const sent = world.messagesSent;
+    world.members.alter = alter;
+    await world.members.report(first().memberName);
+    expect(world.messagesSent).toBe(sent + looks);
   });
 
   test('of an etcd that fell and is back already is told on the timeline, once', async () => {
@@ -171,7 +199,8 @@ describe('renew', () => {
     );
 
   test('signs new leaves for a member', async () => {
-    expect(await renew()).toMatchObject({ status: 200, body: { peer: 'leaf', caBundle: 'CA of acme' } });
+    const { caBundle } = (await world.store.get('acme'))!.pki!;
+    expect(await renew()).toMatchObject({ status: 200, body: { peer: 'leaf by CA 1 of acme', caBundle } });
   });
 
   test('refuses other tasks and members that are not on record', async () => {

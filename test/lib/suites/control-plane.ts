@@ -4,6 +4,10 @@ import { envSchema as api } from '../../../lambdas/api/env.ts';
 import { envSchema as create } from '../../../lambdas/create/env.ts';
 import { envSchema as remove } from '../../../lambdas/delete/env.ts';
 import { envSchema as join } from '../../../lambdas/join/env.ts';
+import { envSchema as patch } from '../../../lambdas/patch/env.ts';
+import { envSchema as remediate } from '../../../lambdas/remediate/env.ts';
+import { envSchema as restore } from '../../../lambdas/restore/env.ts';
+import { envSchema as scale } from '../../../lambdas/scale/env.ts';
 import { envSchema as sweep } from '../../../lambdas/sweep/env.ts';
 import { flat, type Json, localContext, type Resource, type Synthesized, synthesize } from '../synth.ts';
 
@@ -12,6 +16,10 @@ const schemas: Record<string, z.ZodObject> = {
   CellC1JoinFunction: join,
   CellC1CreateFunction: create,
   CellC1DeleteFunction: remove,
+  CellC1ScaleFunction: scale,
+  CellC1PatchFunction: patch,
+  CellC1RemediateFunction: remediate,
+  CellC1RestoreFunction: restore,
   CellC1SweepFunction: sweep,
 };
 
@@ -28,7 +36,7 @@ const byType = (type: string, test: (properties: Json) => boolean) =>
 describe('functions', () => {
   it('are all built alike: arm64, Node 24, ESM entry, own log group with retention', () => {
     const functions = app.of('AWS::Lambda::Function');
-    expect(functions).toHaveLength(5);
+    expect(functions).toHaveLength(10);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Architectures: ['arm64'],
@@ -51,7 +59,8 @@ describe('functions', () => {
 
   it('that call nannies live in the VPC; api and join do not need to', () => {
     const inVpc = Object.keys(schemas).filter((name) => functionOf(name).Properties.VpcConfig);
-    expect(inVpc).toEqual(['CellC1CreateFunction', 'CellC1DeleteFunction', 'CellC1SweepFunction']);
+    const outside = ['ApiFunction', 'CellC1JoinFunction'];
+    expect(inVpc).toEqual(Object.keys(schemas).filter((name) => !outside.includes(name)));
   });
 
   it('offer the versions that the deployment was told of', () => {
@@ -63,7 +72,7 @@ describe('functions', () => {
 describe('queues', () => {
   it('hide a message longer than its function may run, and end in a dead-letter queue', () => {
     const queues = byType('AWS::SQS::Queue', (queue) => queue.RedrivePolicy);
-    expect(queues).toHaveLength(3);
+    expect(queues).toHaveLength(8);
     for (const { Properties } of queues) {
       expect(Properties.VisibilityTimeout).toBeGreaterThan(
         functionOf('CellC1CreateFunction').Properties.Timeout,
@@ -72,11 +81,11 @@ describe('queues', () => {
     }
   });
 
-  it('refuse plain HTTP, all six of them', () => {
+  it('refuse plain HTTP, all sixteen of them', () => {
     const policies = app
       .of('AWS::SQS::QueuePolicy')
       .map(({ Properties }) => flat(Properties.PolicyDocument.Statement));
-    expect(policies).toHaveLength(6);
+    expect(policies).toHaveLength(16);
     for (const statements of policies)
       expect(statements).toContainEqual(
         expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
@@ -85,23 +94,47 @@ describe('queues', () => {
 
   it('are read with partial batch failures: one bad message never repeats the others', () => {
     const sources = app.of('AWS::Lambda::EventSourceMapping');
-    expect(sources).toHaveLength(3);
+    expect(sources).toHaveLength(8);
     for (const { Properties } of sources)
       expect(Properties.FunctionResponseTypes).toEqual(['ReportBatchItemFailures']);
   });
 });
 
 describe('triggers', () => {
-  it('wake the sweep each minute, and at every change of a task in our own cluster', () => {
+  it('wake the sweep each minute, and at the end of each task of our own cluster', () => {
     const [schedule] = byType('AWS::Events::Rule', (rule) => rule.ScheduleExpression);
     expect(schedule?.Properties.ScheduleExpression).toBe('rate(1 minute)');
     const [tasks] = byType('AWS::Events::Rule', (rule) => rule.EventPattern);
     expect(flat(tasks?.Properties.EventPattern)).toEqual({
       source: ['aws.ecs'],
       'detail-type': ['ECS Task State Change'],
-      detail: { clusterArn: [expect.stringMatching(/^<Cluster/)] },
+      detail: { clusterArn: [expect.stringMatching(/^<Cluster/)], lastStatus: ['STOPPED'] },
     });
     expect(flat(tasks?.Properties.Targets[0].Arn)).toMatch(/^<CellC1QueuesSweep/);
+  });
+
+  it("wake the sweep when an alarm of a tenant changes, and at nobody else's", () => {
+    const [alarms] = byType('AWS::Events::Rule', (rule) => rule.EventPattern?.source[0] === 'aws.cloudwatch');
+    expect(flat(alarms?.Properties.EventPattern)).toEqual({
+      source: ['aws.cloudwatch'],
+      'detail-type': ['CloudWatch Alarm State Change'],
+      detail: { alarmName: [{ prefix: 'etcd-nanny/' }] },
+    });
+    expect(flat(alarms?.Properties.Targets[0].Arn)).toMatch(/^<CellC1QueuesSweep/);
+  });
+
+  it('wake the sweep when Fargate is going to retire tasks of our own cluster', () => {
+    const [retirements] = byType(
+      'AWS::Events::Rule',
+      (rule) => rule.EventPattern?.source[0] === 'aws.health',
+    );
+    expect(flat(retirements?.Properties.EventPattern)).toEqual({
+      source: ['aws.health'],
+      'detail-type': ['AWS Health Event'],
+      resources: [{ prefix: expect.stringMatching(/:task\/<Cluster\w+>\/$/) }],
+      detail: { service: ['ECS'], eventTypeCode: ['AWS_ECS_TASK_PATCHING_RETIREMENT'] },
+    });
+    expect(flat(retirements?.Properties.Targets[0].Arn)).toMatch(/^<CellC1QueuesSweep/);
   });
 });
 
@@ -113,14 +146,14 @@ describe('APIs', () => {
     ]);
     const methods = app.of('AWS::ApiGateway::Method').map(({ Properties }) => Properties);
     expect(methods.map((method) => [method.HttpMethod, method.AuthorizationType])).toEqual(
-      Array.from({ length: 3 }, () => ['POST', 'AWS_IAM']),
+      Array.from({ length: 5 }, () => ['POST', 'AWS_IAM']),
     );
     expect(
       app
         .of('AWS::ApiGateway::Resource')
         .map(({ Properties }) => Properties.PathPart)
         .sort(),
-    ).toEqual(['join', 'renew', 'report']);
+    ).toEqual(['join', 'renew', 'report', 'storage', 'work']);
   });
 
   it('keep the join API private: only this account, only through the endpoint of the cell', () => {

@@ -47,6 +47,7 @@ describe('the network of a cell', () => {
     expect(services.sort()).toEqual([
       'Gateway dynamodb',
       'Gateway s3',
+      'Interface ec2',
       'Interface ecr.api',
       'Interface ecr.dkr',
       'Interface ecs',

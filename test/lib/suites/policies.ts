@@ -39,6 +39,38 @@ const poll = [
 ];
 const dns = ['route53:ChangeResourceRecordSets', 'route53:GetHostedZone', 'route53:ListHostedZonesByName'];
 
+const tasks = [
+  'ecs:DescribeTasks',
+  'ecs:ListTasks',
+  'ecs:RunTask',
+  'ecs:StopTask',
+  'ecs:TagResource',
+  'iam:PassRole',
+  'iam:PassRole',
+];
+/** Members in and out of a cluster that has formed. */
+const members = [
+  ...logs,
+  ...network,
+  ...poll,
+  ...dns,
+  ...tasks,
+  'dynamodb:GetItem',
+  'dynamodb:PutItem',
+  'dynamodb:Query',
+  'dynamodb:Query',
+  'kms:Decrypt',
+  'servicediscovery:DeregisterInstance',
+  'servicediscovery:ListInstances',
+  'servicediscovery:RegisterInstance',
+  'sqs:SendMessage',
+];
+
+/** Disks that members have left. */
+const listDisks = ['ec2:DescribeSnapshots', 'ec2:DescribeVolumes'];
+const copyDisks = ['ec2:CreateSnapshot', 'ec2:CreateSnapshot', 'ec2:CreateTags'];
+const removeDisks = ['ec2:DeleteSnapshot', 'ec2:DeleteVolume'];
+
 const allowed: Record<string, string[]> = {
   ApiRole: [
     ...logs,
@@ -47,6 +79,7 @@ const allowed: Record<string, string[]> = {
     'dynamodb:Query',
     'dynamodb:Query',
     'kms:Decrypt',
+    's3:ListBucket',
     'sqs:SendMessage',
   ],
   CellC1JoinRole: [
@@ -56,21 +89,16 @@ const allowed: Record<string, string[]> = {
     'ecs:DescribeTasks',
     'kms:Decrypt',
     'sqs:SendMessage',
+    'sts:AssumeRole',
   ],
   CellC1CreateRole: [
     ...logs,
     ...network,
     ...poll,
     ...dns,
+    ...tasks,
     'dynamodb:GetItem',
     'dynamodb:PutItem',
-    'ecs:DescribeTasks',
-    'ecs:ListTasks',
-    'ecs:RunTask',
-    'ecs:StopTask',
-    'ecs:TagResource',
-    'iam:PassRole',
-    'iam:PassRole',
     'kms:Decrypt',
     'kms:Encrypt',
     'servicediscovery:CreateService',
@@ -86,6 +114,8 @@ const allowed: Record<string, string[]> = {
     'dynamodb:GetItem',
     'dynamodb:PutItem',
     'dynamodb:Query',
+    ...listDisks,
+    ...removeDisks,
     'ecs:DescribeTasks',
     'ecs:ListTasks',
     'ecs:StopTask',
@@ -94,23 +124,56 @@ const allowed: Record<string, string[]> = {
     'servicediscovery:ListInstances',
     'sqs:SendMessage',
   ],
+  CellC1BackupRole: [
+    ...logs,
+    ...network,
+    ...poll,
+    ...tasks,
+    'dynamodb:DeleteItem',
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+    'dynamodb:Query',
+    'kms:Decrypt',
+    's3:DeleteObject',
+    's3:ListBucket',
+    'sqs:SendMessage',
+  ],
   CellC1SweepRole: [
     ...logs,
     ...network,
     ...poll,
     'dynamodb:GetItem',
     'dynamodb:PutItem',
+    // Its tenants' sickness, the due index, and all names: the last for a fleet patch.
     'dynamodb:Query',
+    'dynamodb:Query',
+    'dynamodb:Query',
+    ...listDisks,
+    ...removeDisks,
     'ecs:DescribeTasks',
+    'ecs:ListTasks',
     'kms:Decrypt',
     'sqs:SendMessage',
+  ],
+  CellC1ScaleRole: members,
+  CellC1PatchRole: [...members, 'kms:Encrypt'],
+  CellC1RemediateRole: ['s3:ListBucket', ...members, ...listDisks, ...copyDisks],
+  CellC1RestoreRole: members,
+  CellC1BackupAccessRole: [
+    'kms:Decrypt',
+    'kms:GenerateDataKey',
+    's3:AbortMultipartUpload',
+    's3:GetObject',
+    's3:ListBucket',
+    's3:ListBucketMultipartUploads',
+    's3:PutObject',
   ],
   RolesTask: ['execute-api:Invoke'],
 };
 
 describe('least privilege', () => {
   it.each(Object.keys(allowed))('%s may do this and nothing else', (role) => {
-    expect(rights(role)).toEqual(allowed[role]?.sort());
+    expect(rights(role)).toEqual([...(allowed[role] ?? [])].sort());
   });
 
   it('names every right by a Sid of its own, so that each can be taken away alone', () => {
@@ -131,7 +194,7 @@ describe('least privilege', () => {
   });
 
   /** Rights that AWS cannot bind to anything: reading addresses and zones, and Lambda's own network interfaces. */
-  const unbound = ['NetworkInterfaces', 'ListAddresses', 'FindZone'];
+  const unbound = ['ListDisks', 'NetworkInterfaces', 'ListAddresses', 'FindZone'];
   it('binds every right on all resources by a condition', () => {
     for (const role of Object.keys(allowed))
       for (const statement of statementsOf(role))
@@ -150,7 +213,8 @@ describe('least privilege', () => {
     expect(purposes('ApiRole')).toBe('ca');
     expect(purposes('CellC1JoinRole')).toBe('ca');
     expect(purposes('CellC1CreateRole')).toBe('control-plane');
-    expect(purposes('CellC1SweepRole')).toBe('control-plane');
+    for (const role of ['CellC1SweepRole', 'CellC1ScaleRole', 'CellC1PatchRole', 'CellC1RemediateRole'])
+      expect(purposes(role)).toBe('control-plane');
   });
 
   it('runs tasks of this cell in its cluster only, and passes three roles to ECS only', () => {
@@ -174,12 +238,55 @@ describe('least privilege', () => {
     });
   });
 
-  it('lets a task call the three join routes and nothing else', () => {
-    const [statement] = statementsOf('RolesTask');
+  it('lets a task call the join routes and nothing else', () => {
+    const statement = statementsOf('RolesTask').find(({ Sid }) => Sid === 'CallJoin');
     expect(statement.Resource.map((arn: string) => arn.split('>/').at(-1))).toEqual([
       'v1/POST/join',
       'v1/POST/renew',
       'v1/POST/report',
+      'v1/POST/storage',
+      'v1/POST/work',
     ]);
+  });
+
+  it('touches only disks that are tagged as the cell’s', () => {
+    const bySid = (sid: string, role = 'CellC1RemediateRole') =>
+      statementsOf(role).find((statement) => statement.Sid === sid);
+    const ofCell = { StringEquals: { 'aws:ResourceTag/etcd-nanny:cell': 'c1' } };
+    expect(bySid('CopyDisks').Condition).toEqual(ofCell);
+    for (const role of ['CellC1DeleteRole', 'CellC1SweepRole'])
+      expect(bySid('RemoveDisks', role).Condition).toEqual(ofCell);
+    expect(bySid('NewCopies').Condition).toEqual({
+      StringEquals: { 'aws:RequestTag/etcd-nanny:cell': 'c1' },
+    });
+    expect(bySid('TagNewCopies').Condition).toEqual({
+      StringEquals: { 'ec2:CreateAction': 'CreateSnapshot' },
+    });
+  });
+
+  it('lends backups of the cell, by join alone: nobody else may take the role on, and it cannot delete', () => {
+    const role = app
+      .of('AWS::IAM::Role')
+      .find(({ logicalId }) => logicalId.startsWith('CellC1BackupAccessRole'));
+    expect(flat(role?.Properties.AssumeRolePolicyDocument.Statement)).toEqual([
+      {
+        Action: 'sts:AssumeRole',
+        Effect: 'Allow',
+        Principal: { AWS: expect.stringMatching(/^<CellC1JoinRole\w+\.Arn>$/) },
+      },
+    ]);
+    const lend = statementsOf('CellC1JoinRole').find(({ Sid }) => Sid === 'LendBackups');
+    expect(lend.Resource).toBe(`<${role?.logicalId}.Arn>`);
+    const bySid = (sid: string) =>
+      statementsOf('CellC1BackupAccessRole').find((statement) => statement.Sid === sid);
+    expect(bySid('Backups').Resource).toBe('<BackupBucketArn>/c1/*');
+    expect(bySid('ListBackups')).toMatchObject({
+      Resource: '<BackupBucketArn>',
+      Condition: { StringLike: { 's3:prefix': 'c1/*' } },
+    });
+    expect(bySid('BackupKey')).toMatchObject({
+      Resource: expect.stringMatching(/^<Key\w*Arn>$/),
+      Condition: { StringEquals: { 'kms:EncryptionContext:aws:s3:arn': '<BackupBucketArn>' } },
+    });
   });
 });

@@ -108,6 +108,27 @@ describe('what must survive', () => {
     );
   });
 
+  it('drops half uploads after a day and former versions of backups after a week', () => {
+    const { LifecycleConfiguration, ObjectLockEnabled } = one(lasting, 'AWS::S3::Bucket').Properties;
+    expect(LifecycleConfiguration.Rules).toMatchObject([
+      { AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 }, Status: 'Enabled' },
+      {
+        NoncurrentVersionExpiration: { NoncurrentDays: 7 },
+        ExpiredObjectDeleteMarker: true,
+        Status: 'Enabled',
+      },
+    ]);
+    expect(ObjectLockEnabled).toBeUndefined();
+  });
+
+  it('locks backups for as long as the deployment says', async () => {
+    const locked = await synthesize({ ...localContext, backupObjectLockDays: 30 });
+    expect(one(locked, 'AWS::S3::Bucket').Properties).toMatchObject({
+      ObjectLockEnabled: true,
+      ObjectLockConfiguration: { Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 30 } } },
+    });
+  });
+
   it('has a key that rotates', () => {
     expect(one(lasting, 'AWS::KMS::Key').Properties.EnableKeyRotation).toBe(true);
   });

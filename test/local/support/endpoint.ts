@@ -21,10 +21,14 @@ export interface TestEndpoint {
   close(): Promise<void>;
 }
 
-export async function startEndpoint(services: readonly Service[]): Promise<TestEndpoint> {
-  const credentials = new CredentialStore({ accountId });
+/** @param shared those that services of the test know already */
+export async function startEndpoint(
+  services: readonly Service[],
+  shared: { readonly credentials?: CredentialStore; readonly iam?: Iam } = {},
+): Promise<TestEndpoint> {
+  const credentials = shared.credentials ?? new CredentialStore({ accountId });
   credentials.addUser('local-admin', user.accessKeyId, user.secretAccessKey);
-  const iam = new Iam({ accountId, region });
+  const iam = shared.iam ?? new Iam({ accountId, region });
   const faults = new Faults();
   const endpoint = new Endpoint({
     credentials,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPki } from '../../../lambdas/pki/x509-pki.ts';
-import { Fence } from '../../../node-image/src/admin/fence.ts';
+import { diskFence, Fence } from '../../../node-image/src/admin/fence.ts';
 import { type AdminServer, startAdminServer } from '../../../node-image/src/admin/server.ts';
 import { createLeafKeys } from '../../../node-image/src/csr.ts';
 import type { EtcdClient } from '../../../node-image/src/etcd/client.ts';
@@ -20,7 +20,9 @@ let controlPlane: ClientTls;
 let tenant: ClientTls;
 let stranger: ClientTls;
 let fence = 0;
+let diskFault: string | undefined;
 let called: unknown[] = [];
+let downgradeTo = '';
 let etcdSays: (call: string) => unknown = () => ({});
 
 async function issueLeaves(ca: { certificate: string; key: string }) {
@@ -35,6 +37,11 @@ async function controlPlaneOf(ca: { certificate: string; key: string }): Promise
   const { certificate, key } = await pki.createControlPlaneLeaf(ca, 'acme');
   return { ca: ca.certificate, cert: certificate, key };
 }
+
+const update = async (change: { fence?: number }) => {
+  if (diskFault) throw Object.assign(new Error(diskFault), { code: diskFault });
+  fence = change.fence ?? fence;
+};
 
 beforeAll(async () => {
   const ca = await pki.createAuthority('acme');
@@ -51,6 +58,7 @@ beforeAll(async () => {
       return etcdSays(name);
     },
     members: async () => etcdSays('memberList'),
+    statusAndDowngrade: async () => ({ downgrade: { enabled: true, targetVersion: downgradeTo } }),
   } as unknown as EtcdClient;
   server = await startAdminServer(
     { ip, port, tls: leaves.admin, log: quiet },
@@ -58,12 +66,24 @@ beforeAll(async () => {
       status: async () => ({ memberName: 'maaaaaaa1' }) as never,
       changed: () => undefined,
       etcd: () => etcd,
-      fence: new Fence({
-        current: () => fence,
-        raise: async (token) => {
-          fence = token;
-        },
-      }),
+      snapshot: (request) => {
+        called.push(['snapshot', request]);
+        return { state: 'running', bytes: 0 };
+      },
+      backup: async (order) => void called.push(['backup', order]),
+      swap: async (request) => void called.push(['swap', request]),
+      renew: async (order) => void called.push(['renew', order]),
+      fence: new Fence(
+        diskFence(
+          {
+            get saved() {
+              return { fence } as never;
+            },
+            update,
+          },
+          quiet,
+        ),
+      ),
     },
   );
 });
@@ -121,6 +141,31 @@ describe('fencing', () => {
     expect([status, body.error?.code, body.error?.retryable]).toEqual([409, 'fenced', false]);
     expect((await post('/v1/defragment', {}, 7)).status).toBe(200);
     expect(called).toHaveLength(2);
+  });
+
+  test('on a full disk a higher fence is kept in memory, so that the way out stays open', async () => {
+    const logged: string[] = [];
+    const disk = { saved: { fence: 3 } as never, update };
+    const guard = new Fence(diskFence(disk, { ...quiet, warn: (message) => void logged.push(message) }));
+    diskFault = 'ENOSPC';
+    expect(await guard.guard('8', async () => 'done')).toBe('done');
+    expect(logged).toEqual([expect.stringContaining('The disk is full')]);
+    await expect(guard.guard('7', async () => 'done')).rejects.toMatchObject({ code: 'fenced' });
+    diskFault = 'EIO';
+    await expect(guard.guard('9', async () => 'done')).rejects.toThrow('EIO');
+    diskFault = undefined;
+    expect(await guard.guard('9', async () => 'done')).toBe('done');
+    expect(fence).toBe(9);
+  });
+
+  test('a question needs no fence', async () => {
+    fence = 9;
+    etcdSays = () => ({ hash: 17, hashRevision: '0', compactRevision: '4' });
+    expect(await post('/v1/hashkv', { revision: 12 }, 0)).toEqual({
+      status: 200,
+      body: { hash: 17, hashRevision: 12, compactRevision: 4 },
+    });
+    expect((await post('/v1/hashkv', { revision: 12 }, 0, leaves.admin)).status).toBe(403);
   });
 
   test('changes run one after the other', async () => {
@@ -210,6 +255,36 @@ test('promoting a member that votes already is done', async () => {
     throw fromGrpcStatus('MemberPromote', 9, 'etcdserver: can only promote a learner member');
   };
   expect(await post('/v1/members/promote', { etcdId: 'ab' })).toEqual({ status: 200, body: {} });
+});
+
+test('orders of snapshots and swaps are passed on', async () => {
+  const snapshot = { bucket: 'b', key: 'k' };
+  expect((await post('/v1/snapshot', snapshot)).body).toEqual({ state: 'running', bytes: 0 });
+  const swap = { etcdVersion: '3.5.35', etcdArguments: ['--name=a'] };
+  expect((await post('/v1/swap', swap)).body).toEqual({});
+  expect(called).toEqual([
+    ['snapshot', snapshot],
+    ['swap', swap],
+  ]);
+});
+
+test('a downgrade that is enabled, or cancelled, already is done; another one is refused', async () => {
+  const enable = { action: 'enable', version: '3.5.0' };
+  etcdSays = () => {
+    throw fromGrpcStatus('Downgrade', 9, 'etcdserver: cluster has a downgrade job in progress');
+  };
+  downgradeTo = '3.5.0';
+  expect(await post('/v1/downgrade', enable)).toEqual({ status: 200, body: {} });
+  expect(called.at(-1)).toEqual(['downgrade', { action: 1, version: '3.5.0' }]);
+  downgradeTo = '3.6.0';
+  expect((await post('/v1/downgrade', enable)).body.error?.code).toBe('downgrade-running');
+  etcdSays = () => {
+    throw fromGrpcStatus('Downgrade', 9, 'etcdserver: no inflight downgrade job');
+  };
+  expect((await post('/v1/downgrade', { ...enable, action: 'cancel' })).status).toBe(200);
+  expect((await post('/v1/downgrade', { ...enable, action: 'force' })).body.error?.code).toBe(
+    'invalid-request',
+  );
 });
 
 test('disarms each alarm by its own member', async () => {

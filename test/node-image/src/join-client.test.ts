@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { TransientError } from '../../../lambdas/core/errors.ts';
-import { containerCredentials } from '../../../node-image/src/credentials.ts';
+import { containerCredentials, storageCredentials } from '../../../node-image/src/credentials.ts';
 import { createLeafKeys } from '../../../node-image/src/csr.ts';
 import { createJoinClient, type JoinClient, JoinRefusedError } from '../../../node-image/src/join-client.ts';
 import { joinUntilAnswered } from '../../../node-image/src/join-loop.ts';
@@ -45,9 +45,9 @@ test('signs its calls for the API and makes them from the address of its task', 
   expect(route).toBe('join');
   expect(from).toBe('127.75.1.1');
   expect(headers.authorization).toMatch(
-    /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/\d{8}\/eu-central-1\/execute-api\/aws4_request, SignedHeaders=\S*host\S*, Signature=[0-9a-f]{64}$/,
+    /^AWS4-HMAC-SHA256 Credential=AKIDOFTASKROLE\/\d{8}\/eu-central-1\/execute-api\/aws4_request, SignedHeaders=\S*host\S*, Signature=[0-9a-f]{64}$/,
   );
-  expect(headers['x-amz-security-token']).toBe('session');
+  expect(headers['x-amz-security-token']).toBe('task-session');
   expect(headers['x-amz-date']).toMatch(/^\d{8}T\d{6}Z$/);
 });
 
@@ -116,3 +116,30 @@ async function importKey(pem: string) {
   const { createPrivateKey } = await import('node:crypto');
   return createPrivateKey(pem);
 }
+
+test('credentials of the store are kept for three quarters of their life, and longer while there are no others', async () => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  let asked = 0;
+  let down = false;
+  const credentials = storageCredentials(
+    async () => {
+      asked += 1;
+      if (down) throw new TransientError('down');
+      const expiration = new Date(now + 3_600_000).toISOString();
+      return { accessKeyId: `key-${asked}`, secretAccessKey: 's', sessionToken: 't', expiration };
+    },
+    () => new Date(now),
+  );
+  const both = await Promise.all([credentials(), credentials()]);
+  expect(both.map(({ accessKeyId }) => accessKeyId)).toEqual(['key-1', 'key-1']);
+  now += 44 * 60_000;
+  expect((await credentials()).accessKeyId).toBe('key-1');
+  down = true;
+  now += 60_000;
+  expect((await credentials()).accessKeyId).toBe('key-1');
+  expect(asked).toBe(2);
+  now += 15 * 60_000;
+  await expect(credentials()).rejects.toThrow('down');
+  down = false;
+  expect((await credentials()).accessKeyId).toBe('key-4');
+});

@@ -41,6 +41,15 @@ test('figures that move all the time are no change', () => {
   expect(reportKey(moved)).toBe(reportKey(status()));
 });
 
+const backup = { chain: 'x', shippedRevision: 7, upToDateAt: '2026-01-01T00:00:00Z', pending: 0 };
+
+test('each segment that is shipped is no change; that shipping is stuck or broken is', () => {
+  const key = (change: object) => reportKey(status({ backup: { ...backup, ...change } }));
+  expect(key({ shippedRevision: 9, upToDateAt: '2026-01-01T00:00:05Z', pending: 3 })).toBe(key({}));
+  expect(key({ problem: 'S3 is down' })).not.toBe(key({}));
+  expect(key({ broken: 'compacted' })).not.toBe(key({}));
+});
+
 test.each<[string, Partial<NannyStatus>]>([
   ['state', { etcd: { state: 'not-ready', restarts: 0 } }],
   ['restart', { etcd: { state: 'ready', restarts: 1 } }],
@@ -91,4 +100,49 @@ test('each change is told once, the newest state as often as it takes, and `leav
   await running;
   expect(told).toEqual(['ready', 'removed']);
   expect(left).toEqual(['enough']);
+});
+
+test('a cluster that flaps is told of in a burst and then every few seconds, always with the newest', async () => {
+  const told: string[] = [];
+  const client = {
+    report: async ({ status: { self } }) => {
+      told.push(self!.leader);
+      return { leave: false };
+    },
+  } as Partial<JoinClient> as JoinClient;
+  const quiet = () => undefined;
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  let release: () => void = quiet;
+  const reporter = new Reporter(client, {
+    log: { info: quiet, warn: quiet, error: quiet },
+    timing: {
+      ...realTiming,
+      now: () => new Date(now),
+      sleep: (ms) =>
+        new Promise((resolve) => {
+          release = () => {
+            now += ms;
+            resolve();
+          };
+        }),
+    },
+    onLeave: quiet,
+  });
+  const running = reporter.run();
+  for (let n = 0; n < 300; n += 1) {
+    reporter.offer(status({ self: { leader: String(n) } as never }));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(told.length).toBe(20);
+  release();
+  await until('the newest is told', () => told.at(-1) === '299');
+  expect(told.length).toBe(21);
+  expect(now - Date.parse('2026-01-01T00:00:00Z')).toBe(3_000);
+  reporter.stop();
+  release();
+  await running;
+});
+
+test('signals make a status worth a report', () => {
+  expect(reportKey(status(), ['slow-disk'])).not.toBe(reportKey(status()));
 });

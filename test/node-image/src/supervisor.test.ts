@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { EtcdSupervisor } from '../../../node-image/src/supervisor.ts';
 import { realTiming } from '../../../node-image/src/timing.ts';
 import { until } from './support/until.ts';
@@ -27,13 +27,20 @@ function supervise(script: Entry[]) {
   const logged: string[] = [];
   const sleeps: number[] = [];
   let noted = 0;
+  let looks = 0;
   const say = (message: string) => void logged.push(message);
   const supervisor: EtcdSupervisor = new EtcdSupervisor({
     program: process.execPath,
     arguments: [new URL('support/fake-etcd.mjs', import.meta.url).pathname, directory],
     environment: {},
+    trusted: () => [],
     hasData: () => existsSync(join(directory, 'wal/0.wal')),
-    isReady: async () => existsSync(join(directory, 'ready')),
+    readiness: async () => {
+      looks += 1;
+      if (existsSync(join(directory, 'learner'))) return { state: 'learner' };
+      return { state: existsSync(join(directory, 'ready')) ? 'ready' : 'not-ready' };
+    },
+    takesClients: async () => existsSync(join(directory, 'open')),
     onData: async () => {
       noted += 1;
     },
@@ -60,7 +67,17 @@ function supervise(script: Entry[]) {
     return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').length : 0;
   };
   supervisor.start();
-  return { supervisor, directory, ended, states, logged, sleeps, starts, noted: () => noted };
+  return {
+    supervisor,
+    directory,
+    ended,
+    states,
+    logged,
+    sleeps,
+    starts,
+    noted: () => noted,
+    looks: () => looks,
+  };
 }
 
 test('starts a killed etcd again at once, and never gives up on one that is killed again and again', async () => {
@@ -164,6 +181,85 @@ test('stops etcd when told to and does not start it again', async () => {
   expect(states.at(-1)).toBe('stopped');
 });
 
+test('a learner is told as what it is until it is promoted', async () => {
+  const { supervisor, directory, states } = supervise([{ ready: false }]);
+  writeFileSync(join(directory, 'learner'), '');
+  await until('it is a learner', () => supervisor.view.state === 'learner');
+  writeFileSync(join(directory, 'ready'), '');
+  rmSync(join(directory, 'learner'));
+  await until('it is ready', () => supervisor.view.state === 'ready');
+  expect(states).not.toContain('not-ready');
+});
+
+describe('a learner that works', () => {
+  test('is started again, once, when it takes no clients; nobody has to worry about that', async () => {
+    const { supervisor, directory, starts, states } = supervise([{ ready: false }, { ready: false }]);
+    writeFileSync(join(directory, 'learner'), '');
+    await until('it was started again', () => starts() === 2);
+    writeFileSync(join(directory, 'open'), '');
+    rmSync(join(directory, 'learner'));
+    writeFileSync(join(directory, 'ready'), '');
+    await until('it is ready', () => supervisor.view.state === 'ready');
+    expect(starts()).toBe(2);
+    expect(supervisor.view).toMatchObject({ restarts: 0 });
+    expect(supervisor.view.lastExit).toBeUndefined();
+    expect(states).not.toContain('backing-off');
+  });
+
+  test('is left alone when it takes clients, and after it was started again', async () => {
+    for (const open of [true, false]) {
+      const { supervisor, directory, starts, looks } = supervise([{ ready: false }, { ready: false }]);
+      if (open) writeFileSync(join(directory, 'open'), '');
+      writeFileSync(join(directory, 'learner'), '');
+      const expected = open ? 1 : 2;
+      await until('it is a learner', () => supervisor.view.state === 'learner' && starts() === expected);
+      const { pid } = supervisor.view;
+      const before = looks();
+      // Looks at a learner are 50 ms apart here: well beyond the patience of 400 ms.
+      await until('it was looked at long enough', () => looks() > before + 15);
+      expect(supervisor.view.pid).toBe(pid);
+    }
+  });
+});
+
+describe('a swap', () => {
+  const swapped = (supervisor: EtcdSupervisor) => ({
+    program: supervisor.command.program,
+    arguments: [...supervisor.command.arguments, '--other'],
+  });
+
+  test('stops etcd and starts the other command, which is no restart to worry about', async () => {
+    const { supervisor, starts, states } = supervise([]);
+    await until('it is ready', () => supervisor.view.state === 'ready');
+    const { pid } = supervisor.view;
+    await supervisor.swap(swapped(supervisor), 5_000);
+    expect(supervisor.view.pid).not.toBe(pid);
+    await until('it is ready again', () => supervisor.view.state === 'ready' && starts() === 2);
+    expect(supervisor.view).toMatchObject({ restarts: 0 });
+    expect(supervisor.view.lastExit).toBeUndefined();
+    expect(supervisor.command.arguments.at(-1)).toBe('--other');
+    expect(states).not.toContain('backing-off');
+    process.kill(supervisor.view.pid!, 'SIGKILL');
+    await until('it was started again', () => supervisor.view.restarts === 1);
+  });
+
+  test('does not wait for the end of a back-off', async () => {
+    const failing = { ready: false, code: 1, lines: ['panic: address already in use'] };
+    const { supervisor } = supervise([...Array.from({ length: 40 }, () => failing)]);
+    await until('it backs off', () => supervisor.view.restarts >= 6);
+    await until('it backs off', () => supervisor.view.state === 'backing-off');
+    await supervisor.swap(swapped(supervisor), 5_000);
+    expect(supervisor.command.arguments.at(-1)).toBe('--other');
+  });
+
+  test('is refused when this disk has ended', async () => {
+    const line = '{"msg":"the member has been permanently removed from the cluster"}';
+    const { supervisor } = supervise([{ afterMs: 100, code: 0, lines: [line] }]);
+    await until('it is over', () => supervisor.view.state === 'removed');
+    await expect(supervisor.swap(swapped(supervisor), 100)).rejects.toMatchObject({ code: 'etcd-ended' });
+  });
+});
+
 test('says that the program is missing and keeps trying', async () => {
   const logged: string[] = [];
   const say = (message: string) => void logged.push(message);
@@ -171,8 +267,10 @@ test('says that the program is missing and keeps trying', async () => {
     program: '/nowhere/etcd',
     arguments: [],
     environment: {},
+    trusted: () => [],
     hasData: () => true,
-    isReady: async () => false,
+    readiness: async () => ({ state: 'not-ready' }),
+    takesClients: async () => false,
     onData: async () => undefined,
     onEnded: async () => undefined,
     onChange: () => undefined,

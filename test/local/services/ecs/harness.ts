@@ -22,8 +22,9 @@ import { appendFileSync, readFileSync, existsSync, writeFileSync } from 'node:fs
 const { MODE = '', REPORT, DATA_DIR } = process.env;
 const has = (word) => MODE.split(',').includes(word);
 process.on('SIGTERM', () => { if (!has('ignore-term')) process.exit(0); });
-const child = has('family') && spawn(process.execPath, ['-e',
-  "process.on('SIGTERM',()=>{});console.log('up');setInterval(()=>{},1e6)"], { stdio: ['ignore', 'pipe', 'ignore'] });
+const child = (has('family') || has('etcd')) && spawn(process.execPath, ['-e',
+  "process.on('SIGTERM',()=>{});console.log('up');setInterval(()=>{},1e6)"],
+  { stdio: ['ignore', 'pipe', 'ignore'], argv0: has('etcd') ? 'etcd' : 'node' });
 if (child) await new Promise((resolve) => child.stdout.once('data', resolve));
 const before = DATA_DIR && existsSync(DATA_DIR + '/kept') ? readFileSync(DATA_DIR + '/kept', 'utf8') : null;
 if (DATA_DIR) writeFileSync(DATA_DIR + '/kept', 'data');

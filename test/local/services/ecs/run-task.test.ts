@@ -196,6 +196,17 @@ test('what was described while reads are stale is old news', async () => {
   await inStatus(taskArn, 'STOPPED');
 });
 
+test('a task that is claimed to have stopped is told of as stopped, and runs', async () => {
+  const { taskArn } = (await run()).tasks[0];
+  await inStatus(taskArn, 'RUNNING');
+  harness.ecs.chaos.claimStopped([taskArn], true);
+  expect(await harness.task(taskArn)).toMatchObject({ lastStatus: 'STOPPED', desiredStatus: 'STOPPED' });
+  const running = await harness.call('ListTasks', { desiredStatus: 'RUNNING' });
+  expect(running.taskArns).not.toContain(taskArn);
+  harness.ecs.chaos.claimStopped([taskArn], false);
+  expect((await harness.task(taskArn)).lastStatus).toBe('RUNNING');
+});
+
 describe('IAM is asked', () => {
   const needs = (operation: string, input: object) => {
     const { authorize } = harness.ecs.services[0].operations[operation] as JsonOperation;

@@ -54,12 +54,12 @@ describe('a managed volume', () => {
     const { taskArn } = (await harness.call('RunTask', runInput('', withVolume(deleteOnTermination))))
       .tasks[0];
     await started(1);
-    const { directory } = harness.ecs.volumes()[0]!;
+    const { directory } = harness.ecs.disks.volumes()[0]!;
     expect(existsSync(path.join(directory, 'kept'))).toBe(true);
     await harness.call('StopTask', { task: taskArn });
     const stopped = await inStatus(taskArn, 'STOPPED');
     expect(existsSync(path.join(directory, 'kept'))).toBe(kept === 1);
-    expect(harness.ecs.volumes().map(({ state, taskArn: of }) => ({ state, of }))).toEqual(
+    expect(harness.ecs.disks.volumes().map(({ state, taskArn: of }) => ({ state, of }))).toEqual(
       kept ? [{ state: 'available', of: taskArn }] : [],
     );
     expect(stopped.attachments[1]).toMatchObject({ type: 'AmazonElasticBlockStorage', status: 'DELETED' });

@@ -6,9 +6,17 @@ import {
   type JoinRequest,
   joinRequestSchema,
   type ReportRequest,
+  type RestoreOrder,
   renewRequestSchema,
   reportRequestSchema,
 } from '../../../../lambdas/core/wire/join.ts';
+import {
+  type StorageAnswer,
+  storageRequestSchema,
+  type WorkOrder,
+  type WorkReport,
+  workReportSchema,
+} from '../../../../lambdas/core/wire/work.ts';
 import { backdateMs } from '../../../../lambdas/pki/certificates.ts';
 import { createPki, memberLeafSeconds } from '../../../../lambdas/pki/x509-pki.ts';
 
@@ -26,6 +34,8 @@ export interface FakeControlPlaneOptions {
   /** Member name → address of its task. */
   readonly members: Readonly<Record<string, string>>;
   readonly version: string;
+  /** Where the nannies find S3. */
+  readonly s3Url?: string;
 }
 
 /**
@@ -38,6 +48,8 @@ export class FakeControlPlane {
   readonly members: Record<string, string>;
   /** Changed by a test to answer otherwise. Undefined: the default. */
   answerJoin: ((request: JoinRequest) => Promise<JoinAnswer | undefined>) | undefined;
+  /** Whether a worker that has ended may leave. */
+  answerWork: (report: WorkReport) => boolean = ({ progress }) => progress.state !== 'running';
   /** A status and body sent instead of the answer to any route; undefined: none. */
   failWith: { status: number; body: object } | undefined;
   leave = false;
@@ -108,32 +120,55 @@ export class FakeControlPlane {
       ECS_CONTAINER_METADATA_URI_V4: `${this.url}/metadata/${memberName}`,
       AWS_CONTAINER_CREDENTIALS_FULL_URI: `${this.url}/credentials`,
       AWS_CONTAINER_AUTHORIZATION_TOKEN: 'task-token',
+      ...(this.#options.s3Url !== undefined && { AWS_ENDPOINT_URL: this.#options.s3Url }),
     };
   }
 
   async boot(
     request: Pick<JoinRequest, 'memberName' | 'csrs'>,
-    mode: 'new' | 'existing' | 'resume',
+    mode: 'new' | 'existing' | 'resume' | 'restore',
     initialCluster: Readonly<Record<string, string>>,
+    restore?: RestoreOrder,
   ): Promise<JoinAnswer> {
-    const ip = this.members[request.memberName]!;
-    const { version } = this.#options;
     return {
       answer: 'boot',
       mode,
-      incarnation: 1,
-      etcdVersion: version,
-      etcdArguments: renderEtcdArguments({
-        version,
-        memberName: request.memberName,
-        ip,
-        token: 'a-token-of-this-test',
-        initialCluster,
-        initialClusterState: mode === 'new' ? 'new' : 'existing',
-        spec: { quotaMiB: 64, autoCompaction: { mode: 'off' } },
-      }),
+      incarnation: mode === 'restore' ? 2 : 1,
+      etcdVersion: this.#options.version,
+      etcdArguments: this.etcdArguments(request.memberName, initialCluster, mode),
       certificates: await this.#issue(request),
+      ...(restore && { restore }),
     };
+  }
+
+  async work(request: Pick<JoinRequest, 'memberName' | 'csrs'>, order: WorkOrder): Promise<JoinAnswer> {
+    return { answer: 'work', order, certificates: await this.#issue(request) };
+  }
+
+  /** What a worker has told, oldest first. */
+  workReports(memberName: string): WorkReport['progress'][] {
+    return this.heard
+      .filter(({ route }) => route === 'work')
+      .map(({ body }) => workReportSchema.parse(body))
+      .filter((report) => report.memberName === memberName)
+      .map(({ progress }) => progress);
+  }
+
+  etcdArguments(
+    memberName: string,
+    initialCluster: Readonly<Record<string, string>>,
+    mode: 'new' | 'existing' | 'resume' | 'restore' = 'existing',
+    version = this.#options.version,
+  ): string[] {
+    return renderEtcdArguments({
+      version,
+      memberName,
+      ip: this.members[memberName]!,
+      token: 'a-token-of-this-test',
+      initialCluster,
+      initialClusterState: mode === 'new' ? 'new' : 'existing',
+      spec: { quotaMiB: 2048, autoCompaction: { mode: 'off' } },
+    });
   }
 
   peerUrls(names = Object.keys(this.members)): Record<string, string> {
@@ -176,9 +211,9 @@ export class FakeControlPlane {
     }
     if (path === '/credentials') {
       send(request.headers.authorization === 'task-token' ? 200 : 403, {
-        AccessKeyId: 'AKIDEXAMPLE',
-        SecretAccessKey: 'secret',
-        Token: 'session',
+        AccessKeyId: 'AKIDOFTASKROLE',
+        SecretAccessKey: 'not-for-s3',
+        Token: 'task-session',
         Expiration: new Date(Date.now() + 3_600_000).toISOString(),
       });
       return;
@@ -198,6 +233,17 @@ export class FakeControlPlane {
       reportRequestSchema.parse(body);
       return { leave: this.leave };
     }
+    if (route === 'storage') {
+      storageRequestSchema.parse(body);
+      const expiration = new Date(Date.now() + 3_600_000).toISOString();
+      return {
+        accessKeyId: 'AKIDEXAMPLE',
+        secretAccessKey: 'secret',
+        sessionToken: 'session',
+        expiration,
+      } satisfies StorageAnswer;
+    }
+    if (route === 'work') return { leave: this.answerWork(workReportSchema.parse(body)) };
     if (route === 'renew') return await this.#issue(renewRequestSchema.parse(body));
     const request = joinRequestSchema.parse(body);
     this.#joined.add(request.memberName);

@@ -18,7 +18,7 @@ export class NannyCluster {
   tls!: ClientTls;
   readonly #bundle: string;
 
-  private constructor(version: string, dir: string) {
+  private constructor(version: string, dir: string, s3Url: string | undefined) {
     this.dir = dir;
     this.#bundle = join(dir, 'nanny.mjs');
     this.controlPlane = new FakeControlPlane({
@@ -27,11 +27,12 @@ export class NannyCluster {
       tenantId: 'acme',
       members: this.members,
       version,
+      ...(s3Url !== undefined && { s3Url }),
     });
   }
 
-  static async start(version: string): Promise<NannyCluster> {
-    const cluster = new NannyCluster(version, await mkdtemp(join(tmpdir(), 'nanny-e2e-')));
+  static async start(version: string, s3Url?: string): Promise<NannyCluster> {
+    const cluster = new NannyCluster(version, await mkdtemp(join(tmpdir(), 'nanny-e2e-')), s3Url);
     await bundleNanny(cluster.#bundle);
     await cluster.controlPlane.start();
     cluster.tls = await cluster.controlPlane.controlPlaneLeaf();
@@ -39,11 +40,9 @@ export class NannyCluster {
     return cluster;
   }
 
-  launch(name: string): NannyProcess {
-    const nanny = new NannyProcess(
-      this.#bundle,
-      this.controlPlane.environment(name, join(this.dir, 'data'), etcdRoot),
-    );
+  launch(name: string, change: Record<string, string> = {}): NannyProcess {
+    const environment = this.controlPlane.environment(name, join(this.dir, 'data'), etcdRoot);
+    const nanny = new NannyProcess(this.#bundle, { ...environment, ...change });
     this.nannies.set(name, nanny);
     return nanny;
   }

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Operation } from '../lambdas/core/model/operation.ts';
+import { until } from '../test/e2e/support/until.ts';
+import type { BenchContext } from './context.ts';
+import { handCluster } from './hand/cluster.ts';
+import { describeComparison, median, verdict } from './report.ts';
+
+/** etcd refuses a change of members within 5 s of the one before (HealthInterval): on both sides nobody waits for that. */
+const restMs = 6_000;
+
+/** A member's task and disk are gone → three healthy voters again; the same etcd steps by hand know of it at once. */
+export async function benchReplace(context: BenchContext): Promise<string> {
+  const { cloud, etcdDir, version, runs, say } = context;
+  const [product, detection, hand]: [number[], number[], number[]] = [[], [], []];
+  const byHand = handCluster(etcdDir, '127.90.100');
+  await byHand.boot();
+  await cloud.create('replace', { members: 3, version });
+  let lost = 'm1';
+  for (let run = 0; run < runs; run++) {
+    await sleep(restMs);
+    await byHand.lose(lost);
+    hand.push(await byHand.replace(lost));
+    lost = `m${run + 4}`;
+
+    const { members } = await until('the tenant to be well', async () => {
+      const tenant = await cloud.tenant('replace');
+      return tenant.phase === 'available' && tenant.operation === null && tenant;
+    });
+    await sleep(restMs);
+    const victim = members[run % members.length]!.name;
+    const from = Date.now();
+    await cloud.cloud.hurt.act({ do: 'stop-task', member: victim, hard: true });
+    await until(
+      'three healthy voters without it',
+      async () => {
+        const now = await cloud.tenant('replace');
+        const well = now.members.filter(({ role, healthy }) => role === 'voting' && healthy);
+        return well.length === 3 && well.every(({ name }) => name !== victim);
+      },
+      { deadlineMs: 180_000, everyMs: 50 },
+    );
+    const took = Date.now() - from;
+    detection.push(Date.parse((await newestRepair(context)).createdAt) - from);
+    product.push(took - detection.at(-1)!);
+    say(
+      `run ${run + 1}: detection ${detection.at(-1)} ms, then ${product.at(-1)} ms; by hand ${hand.at(-1)} ms`,
+    );
+  }
+  await byHand.stop();
+  const detected = median(detection);
+  return [
+    describeComparison({ what: 'replace, without detection', product, hand, budget: 2 }),
+    `  detection   ${Math.round(detected)} ms, budget 2,000 ms: ${verdict(detected, 2_000)}`,
+  ].join('\n');
+}
+
+async function newestRepair({ cloud }: BenchContext): Promise<Operation> {
+  const { items } = await cloud.api.call<{ items: Operation[] }>({
+    method: 'GET',
+    path: '/v1/tenants/replace/operations',
+  });
+  const repairs = items.filter(({ kind }) => kind === 'remediate');
+  const [newest] = repairs.sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
+  if (newest === undefined) throw new Error('No repair is on record.');
+  return newest;
+}

@@ -1,0 +1,12 @@
+import * as z from 'zod';
+import { jsonText } from '../core/json-text.ts';
+import { cellSchema } from '../core/model/cell.ts';
+
+/** Environment of the backup function. The CDK construct sets exactly these. */
+export const envSchema = z.object({
+  TABLE_NAME: z.string().min(1),
+  KEY_ARN: z.string().min(1),
+  CELL: jsonText(cellSchema),
+});
+
+export type Env = z.infer<typeof envSchema>;

@@ -1,0 +1,26 @@
+import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
+import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
+import { jsonLog } from '../adapters/json-log.ts';
+import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
+import { NannyHttpClient } from '../adapters/nanny-http-client.ts';
+import { randomIds } from '../adapters/random-ids.ts';
+import { S3BackupObjects } from '../adapters/s3-backup-objects.ts';
+import { SqsDispatcher } from '../adapters/sqs-dispatcher.ts';
+import { systemClock as clock } from '../adapters/system-clock.ts';
+import { deadlineOf, type InvocationContext } from '../core/invocation.ts';
+import { serveLooks } from '../core/looks.ts';
+import { envSchema } from './env.ts';
+import { backupWork, lookAtBackups } from './work.ts';
+
+const env = envSchema.parse(process.env);
+const [cell, log] = [env.CELL, jsonLog({ clock, fields: { function: 'backup' } })];
+const store = new DynamoTenantStore({ tableName: env.TABLE_NAME, clock });
+const dispatcher = new SqsDispatcher({ queues: cell.queues });
+const nannies = new NannyHttpClient({ keyVault: new KmsKeyVault({ keyArn: env.KEY_ARN }) });
+const [runtime, ids] = [new EcsTaskRuntime(), randomIds(clock)];
+const objects = new S3BackupObjects({ bucket: cell.backupBucket });
+const deps = { cell, store, runtime, nannies, objects, dispatcher, clock, ids, log };
+const work = backupWork(deps);
+
+export const handler = (event: unknown, context: InvocationContext) =>
+  serveLooks(event, log, (tenantId) => lookAtBackups(deps, work, tenantId, deadlineOf(context, clock)));

@@ -1,0 +1,33 @@
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type { CellScope } from './scope.ts';
+
+/** Disks that outlived their tasks. ECS tags each with the cell when it is made; whatever is not tagged is not ours. */
+const allow = (
+  sid: string,
+  actions: string[],
+  resources: string[],
+  conditions?: Record<string, Record<string, string>>,
+) => new iam.PolicyStatement({ sid, actions, resources, ...(conditions ? { conditions } : {}) });
+
+const ofCell = (cell: CellScope) => ({ StringEquals: { 'aws:ResourceTag/etcd-nanny:cell': cell.cellId } });
+
+export const listDisks = () => allow('ListDisks', ['ec2:DescribeSnapshots', 'ec2:DescribeVolumes'], ['*']);
+
+/** Copies only: nothing is taken away and nothing is attached by it. */
+export const copyDisks = (cell: CellScope): iam.PolicyStatement[] => [
+  allow('CopyDisks', ['ec2:CreateSnapshot'], [cell.volumeArns], ofCell(cell)),
+  allow('NewCopies', ['ec2:CreateSnapshot'], [cell.snapshotArns], {
+    StringEquals: { 'aws:RequestTag/etcd-nanny:cell': cell.cellId },
+  }),
+  allow('TagNewCopies', ['ec2:CreateTags'], [cell.snapshotArns], {
+    StringEquals: { 'ec2:CreateAction': 'CreateSnapshot' },
+  }),
+];
+
+export const removeDisks = (cell: CellScope) =>
+  allow(
+    'RemoveDisks',
+    ['ec2:DeleteSnapshot', 'ec2:DeleteVolume'],
+    [cell.volumeArns, cell.snapshotArns],
+    ofCell(cell),
+  );

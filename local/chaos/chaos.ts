@@ -1,0 +1,314 @@
+import type { BusEvent } from '../aws/service.ts';
+import { AwsError } from '../aws/service.ts';
+import type { Faults } from '../faults.ts';
+import type { EcsChaos } from '../services/ecs/index.ts';
+import type { Bucket } from '../services/s3/bucket.ts';
+import { type ChaosAction, chaosActionSchema, type Hurt, type ReadChaosAction } from './actions.ts';
+import { flipBackup, loseBackup } from './backups.ts';
+import { corruptDb, corruptWal } from './corrupt.ts';
+import {
+  etcdOf,
+  type MemberTask,
+  memberFolder,
+  memberTasks,
+  requireEtcd,
+  requireMember,
+  signal,
+  tenantTasks,
+} from './member-task.ts';
+import { retirementNotice } from './retirement.ts';
+import { type SmallDisk, smallDisk } from './small-disk.ts';
+import { whileEtcdIsDown } from './stopped-etcd.ts';
+
+export interface ChaosDeps {
+  readonly ecs: EcsChaos;
+  readonly faults: Faults;
+  readonly buckets: ReadonlyMap<string, Bucket>;
+  readonly emit: (event: BusEvent) => void;
+  readonly account: { readonly accountId: string; readonly region: string };
+  /** Names of the zones there are. */
+  readonly zones: () => readonly string[];
+  readonly now?: () => Date;
+}
+
+/** Hurts the local cloud on purpose. Every answer says how it was done: a stand-in is called by its name. */
+export interface Chaos {
+  /** @returns a sentence for people. @throws AwsError, ZodError */
+  act(action: ChaosAction): Promise<string>;
+  hurts(): Hurt[];
+  /** Before tasks are suspended: they have to be able to end. */
+  heal(): Promise<void>;
+  /** When nothing runs any more. */
+  close(): Promise<void>;
+}
+
+interface Lasting extends Hurt {
+  readonly zone: string;
+  /** Again and again, for what has to be kept up. */
+  readonly tick?: () => void;
+  end(): Promise<void> | void;
+}
+
+const tickMs = 200;
+const capacity =
+  'Capacity is unavailable at this time. Please try again later or in a different availability zone';
+const freezing = 'process freeze (SIGSTOP): connections stay open and silent, as behind a lost network';
+
+export function createChaos(deps: ChaosDeps): Chaos {
+  const { ecs, faults } = deps;
+  const lasting = new Map<string, Lasting>();
+  const disks = new Map<string, SmallDisk>();
+  let ticker: NodeJS.Timeout | undefined;
+
+  function keep(hurt: Omit<Lasting, 'since'>): void {
+    lasting.set(`${hurt.what} ${hurt.target}`, {
+      ...hurt,
+      since: (deps.now?.() ?? new Date()).toISOString(),
+    });
+    ticker ??= setInterval(() => {
+      for (const each of lasting.values()) each.tick?.();
+    }, tickMs).unref();
+  }
+
+  async function end(keys: readonly string[]): Promise<void> {
+    for (const key of keys) {
+      const hurt = lasting.get(key);
+      lasting.delete(key);
+      await hurt?.end();
+    }
+    if (lasting.size > 0) return;
+    clearInterval(ticker);
+    ticker = undefined;
+  }
+
+  const keysOf = (test: (hurt: Lasting) => boolean): string[] =>
+    [...lasting].filter(([, hurt]) => test(hurt)).map(([key]) => key);
+
+  /** A task that ECS stops has to hear of it: the network of ECS itself was never cut. */
+  function cut(task: MemberTask): void {
+    const thaw = () => {
+      for (const group of task.processGroups) signal(-group, 'SIGCONT');
+    };
+    ecs.pauseTask(task.taskArn);
+    keep({
+      what: 'cut',
+      target: task.member,
+      zone: task.zone,
+      how: freezing,
+      tick: () => {
+        const now = memberTasks(ecs).find(({ taskArn }) => taskArn === task.taskArn);
+        if (now === undefined || now.stopping) void end([`cut ${task.member}`]);
+      },
+      end: thaw,
+    });
+  }
+
+  /** @param standStill ms of each period; the whole period means: until healed */
+  function halt(
+    task: MemberTask,
+    what: 'pause' | 'slow',
+    how: string,
+    standStill: number,
+    periodMs: number,
+  ): void {
+    let pid: number | undefined = requireEtcd(task);
+    let timers: NodeJS.Timeout[] = [];
+    const stopAll = () => {
+      for (const timer of timers) clearInterval(timer);
+      timers = [];
+    };
+    const halted = () => {
+      pid = pid !== undefined && etcdOf(task) === pid ? pid : etcdOf(task);
+      if (pid !== undefined) signal(pid, 'SIGSTOP');
+      if (pid !== undefined && standStill < periodMs) {
+        const target = pid;
+        timers.push(setTimeout(() => signal(target, 'SIGCONT'), standStill));
+        timers = timers.slice(-2);
+      }
+    };
+    halted();
+    const cycle = standStill < periodMs ? setInterval(halted, periodMs).unref() : undefined;
+    keep({
+      what,
+      target: task.member,
+      zone: task.zone,
+      how,
+      tick: () => {
+        const now = memberTasks(ecs).find(({ taskArn }) => taskArn === task.taskArn);
+        if (now === undefined || now.stopping) void end([`${what} ${task.member}`]);
+      },
+      end() {
+        clearInterval(cycle);
+        stopAll();
+        const now = etcdOf(task);
+        if (now !== undefined) signal(now, 'SIGCONT');
+      },
+    });
+  }
+
+  async function fill(task: MemberTask, leave: number): Promise<string> {
+    const { volume } = memberFolder(task);
+    const known = disks.get(volume);
+    if (known) await known.leave(leave);
+    else {
+      await whileEtcdIsDown(task, async () => {
+        const disk = await smallDisk(volume);
+        disks.set(volume, disk);
+        await disk.leave(leave);
+      });
+    }
+    const how = 'its volume is a tmpfs of just the size of what is on it (etcd was restarted for the move)';
+    keep({
+      what: 'fill-disk',
+      target: task.member,
+      zone: task.zone,
+      how,
+      end: () => disks.get(volume)?.heal(),
+    });
+    return `The disk of ${task.member} is full but for ${leave} bytes: ${how}.`;
+  }
+
+  function holdZone(zone: string, at: 'launch' | 'start'): void {
+    ecs.failLaunchesInZone(requireZone(zone), at === 'launch' ? 'refuse' : 'start', capacity);
+    keep({
+      what: 'hold-zone',
+      target: zone,
+      zone,
+      how: at === 'launch' ? 'RunTask fails there' : 'tasks stop there before they start',
+      end() {
+        for (const kind of ['refuse', 'start'] as const) ecs.failLaunchesInZone(zone, kind, undefined);
+      },
+    });
+  }
+
+  function requireZone(zone: string): string {
+    const zones = deps.zones();
+    if (zones.includes(zone)) return zone;
+    throw new AwsError('NotFound', `There is no zone "${zone}". There are: ${zones.join(', ')}.`, 404);
+  }
+
+  async function perform(action: ReadChaosAction): Promise<string> {
+    switch (action.do) {
+      case 'kill-member': {
+        const pid = requireEtcd(requireMember(ecs, action.member));
+        signal(pid, 'SIGKILL');
+        return `etcd of ${action.member} (process ${pid}) is killed.`;
+      }
+      case 'kill-nanny':
+        ecs.killTask(requireMember(ecs, action.member).taskArn, 'SIGKILL');
+        return `The nanny of ${action.member} is killed, and with it its container.`;
+      case 'stop-task': {
+        const task = requireMember(ecs, action.member);
+        ecs.stopTask(task.taskArn, 'Stopped by nanny chaos');
+        if (action.hard) for (const group of task.processGroups) signal(-group, 'SIGKILL');
+        return `The task of ${action.member} stops${action.hard ? ' at once: nothing is handed over' : ''}.`;
+      }
+      case 'cut':
+        cut(requireMember(ecs, action.member));
+        return `${action.member} is cut off: ${freezing}. Heal it: nanny chaos heal ${action.member}`;
+      case 'cut-zone': {
+        const zone = requireZone(action.zone);
+        const there = memberTasks(ecs).filter((task) => task.zone === zone && !task.stopping);
+        holdZone(zone, 'launch');
+        for (const task of there) if (task.processGroups.length > 0) cut(task);
+        return `Zone ${zone} is out: launches fail there, ${there.length} members are cut off by ${freezing}.`;
+      }
+      case 'pause':
+        halt(requireMember(ecs, action.member), 'pause', 'etcd alone stands still (SIGSTOP)', 1, 1);
+        return `etcd of ${action.member} stands still; its nanny goes on.`;
+      case 'resume':
+        await end([`pause ${action.member}`]);
+        return `etcd of ${action.member} goes on.`;
+      case 'slow': {
+        const { member, share, periodMs } = action;
+        const still = Math.round(share * periodMs);
+        const how = `etcd stands still for ${still} of every ${periodMs} ms (a stand-in for a slow disk)`;
+        await end([`slow ${member}`]);
+        halt(requireMember(ecs, member), 'slow', how, still, periodMs);
+        return `${member} is slow: ${how}.`;
+      }
+      case 'fill-disk':
+        return fill(requireMember(ecs, action.member), action.leave);
+      case 'corrupt': {
+        const task = requireMember(ecs, action.member);
+        const { folder } = memberFolder(task);
+        if (action.what === 'live-db')
+          return `${corruptDb(folder)} values of ${action.member} are changed under its etcd, which goes on: it reads them from the file.`;
+        return whileEtcdIsDown(task, () =>
+          action.what === 'wal'
+            ? `A byte of ${corruptWal(folder)} of ${action.member} is changed: etcd will not start on it.`
+            : `${corruptDb(folder)} values of ${action.member} are changed behind etcd's back: its hash is another one now.`,
+        );
+      }
+      case 'hold-zone':
+        holdZone(action.zone, action.at);
+        return `Launches in ${action.zone} fail until: nanny chaos heal --zone ${action.zone}`;
+      case 'retire': {
+        const task = requireMember(ecs, action.member);
+        deps.emit(retirementNotice(task.taskArn, deps.account, deps.now?.() ?? new Date()));
+        return `AWS Health tells that the task of ${action.member} will be retired.`;
+      }
+      case 'flip-backup':
+        return `A bit in the middle of ${flipBackup(deps.buckets, action.key)} is another one now.`;
+      case 'lose-backup':
+        return `${loseBackup(deps.buckets, action.key)} is gone, with its former versions.`;
+      case 'stop-all': {
+        const tasks = tenantTasks(ecs, action.tenant);
+        for (const { taskArn } of tasks) {
+          if (action.loseDisks) ecs.loseDisk(taskArn);
+          ecs.stopTask(taskArn, 'Stopped by nanny chaos');
+        }
+        for (const group of tasks.flatMap((task) => task.processGroups)) signal(-group, 'SIGKILL');
+        const disks = action.loseDisks
+          ? 'none of their disks is left'
+          : 'disks stay where they were to be kept';
+        return `${tasks.length} tasks of ${action.tenant} end at once: ${disks}.`;
+      }
+      case 'slow-s3':
+      case 'cut-s3': {
+        const { resource, times } = action;
+        const match = { service: 's3', ...(resource !== undefined && { resource }) };
+        const fault =
+          action.do === 'slow-s3'
+            ? ({ type: 'delay', ms: action.ms } as const)
+            : ({ type: 'cut', afterBytes: action.afterBytes } as const);
+        faults.add({ match, action: fault, ...(times !== undefined && { times }) });
+        const how = fault.type === 'delay' ? `take ${fault.ms} ms more` : 'break in the middle of the body';
+        return `Calls of S3${resource === undefined ? '' : ` on ${resource}`} ${how}${times ? `, ${times} times` : ''}.`;
+      }
+      case 'deny':
+      case 'throttle': {
+        const { do: type, times, ...match } = action;
+        faults.add({ match, action: { type }, ...(times !== undefined && { times }) });
+        const which =
+          [match.function, match.service, match.operation, match.resource].filter(Boolean).join(' ') || 'all';
+        return `Calls (${which}) fail with ${type === 'deny' ? 'AccessDenied' : 'throttling'}${times ? `, ${times} times` : ''}.`;
+      }
+      case 'heal': {
+        const { member, zone } = action;
+        const all = member === undefined && zone === undefined;
+        const keys = keysOf(
+          (hurt) => all || hurt.target === member || (zone !== undefined && hurt.zone === zone),
+        );
+        await end(keys);
+        return keys.length === 0 ? 'There was nothing to heal.' : `Healed: ${keys.join(', ')}.`;
+      }
+      case 'clear':
+        await end(keysOf(() => true));
+        faults.clear();
+        return 'Everything is healed, and no calls fail on purpose any more.';
+    }
+  }
+
+  const heal = () => end(keysOf(() => true));
+  return {
+    act: async (action) => perform(chaosActionSchema.parse(action)),
+    hurts: () => [...lasting.values()].map(({ what, target, how, since }) => ({ what, target, how, since })),
+    heal,
+    async close() {
+      await heal();
+      for (const disk of disks.values()) await disk.dispose().catch(() => {});
+      disks.clear();
+    },
+  };
+}

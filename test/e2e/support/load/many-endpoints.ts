@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Etcd3 } from 'etcd3';
+import type { KeyPair } from '../clients.ts';
+
+const pickAgainMs = 100;
+
+/** Calls etcd through all endpoints in turn, as a client with a balancer does. */
+export interface ManyEndpoints {
+  /** Takes new ones in; those that left are closed when their last call has ended. */
+  use(endpoints: readonly string[]): void;
+  endpoints(): readonly string[];
+  /**
+   * One attempt. An endpoint that the call could not even be sent to is passed over: any client does that, and nobody
+   * calls it a retry.
+   * @throws what etcd or the connection said; `neverSent` tells whether it can have happened
+   */
+  call<T>(deadlineMs: number, run: (client: Etcd3, deadline: Date) => Promise<T>): Promise<T>;
+  /** One attempt at one endpoint. */
+  at<T>(endpoint: string, deadlineMs: number, run: (client: Etcd3, deadline: Date) => Promise<T>): Promise<T>;
+  close(): void;
+}
+
+interface Connection {
+  readonly endpoint: string;
+  readonly client: Etcd3;
+  pending: number;
+  /** Until then others are asked first: its last answer was none. */
+  avoidUntil: number;
+  answeredAt: number;
+  leaving: boolean;
+}
+
+/** What gRPC or etcd said, in a class that `etcd3` does not know. */
+class CallFailedError extends Error {}
+
+/**
+ * No retries and no circuit breaker of the library's own: what fails is to be counted by us. And no new channel after
+ * each failure, as `etcd3` makes one of those it knows: hundreds of calls that fail together would dial hundreds of times,
+ * until this thread does nothing else. A gRPC channel connects again by itself.
+ */
+const once = {
+  onSuccess: () => ({ dispose() {} }),
+  onFailure: () => ({ dispose() {} }),
+  async execute(run: (context: { signal: AbortSignal }) => unknown) {
+    try {
+      return await run({ signal: new AbortController().signal });
+    } catch (error) {
+      throw new CallFailedError(error instanceof Error ? error.message : String(error));
+    }
+  },
+};
+
+/** A member that is back is found within a second; one that is silent for ever is given up. */
+const channel = {
+  'grpc.initial_reconnect_backoff_ms': 250,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 3_000,
+};
+
+/** As long as gRPC's balancers leave a connection alone that failed: their first back-off. */
+const avoidMs = 1_000;
+
+/** The call never left this process. */
+export const neverSent = (error: unknown): boolean =>
+  /No connection established|ECONNREFUSED|Channel closed before call started|client was already closed/.test(
+    String(error),
+  );
+
+const silent = (error: unknown): boolean =>
+  neverSent(error) || /DEADLINE_EXCEEDED|Deadline|UNAVAILABLE|Unavailable/i.test(String(error));
+
+export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
+  let connections: Connection[] = [];
+  let turn = 0;
+
+  const connect = (endpoint: string): Connection => ({
+    endpoint,
+    client: new Etcd3({
+      hosts: endpoint,
+      credentials: {
+        rootCertificate: Buffer.from(credentials.caBundle),
+        privateKey: Buffer.from(credentials.privateKey),
+        certChain: Buffer.from(credentials.certificate),
+      },
+      grpcOptions: channel,
+      faultHandling: { host: () => once as never, global: once as never },
+    }),
+    pending: 0,
+    avoidUntil: 0,
+    answeredAt: Date.now(),
+    leaving: false,
+  });
+
+  async function attempt<T>(
+    connection: Connection,
+    deadlineMs: number,
+    run: (client: Etcd3, deadline: Date) => Promise<T>,
+  ): Promise<T> {
+    connection.pending += 1;
+    try {
+      const answer = await run(connection.client, new Date(Date.now() + deadlineMs));
+      connection.answeredAt = Date.now();
+      connection.avoidUntil = 0;
+      return answer;
+    } catch (error) {
+      if (silent(error)) connection.avoidUntil = Date.now() + avoidMs;
+      throw error;
+    } finally {
+      connection.pending -= 1;
+      if (connection.leaving && connection.pending === 0) connection.client.close();
+    }
+  }
+
+  return {
+    use(endpoints) {
+      const stay = connections.filter(({ endpoint }) => endpoints.includes(endpoint));
+      for (const connection of connections) {
+        if (stay.includes(connection)) continue;
+        connection.leaving = true;
+        if (connection.pending === 0) connection.client.close();
+      }
+      const known = new Set(stay.map(({ endpoint }) => endpoint));
+      connections = [...stay, ...endpoints.filter((endpoint) => !known.has(endpoint)).map(connect)];
+    },
+    endpoints: () => connections.map(({ endpoint }) => endpoint),
+    async call(deadlineMs, run) {
+      const end = Date.now() + deadlineMs;
+      turn += 1;
+      for (;;) {
+        let last: unknown = new Error('No connection established: there is no endpoint.');
+        for (const connection of inOrder(connections, turn)) {
+          try {
+            return await attempt(connection, Math.max(1, end - Date.now()), run);
+          } catch (error) {
+            last = error;
+            if (!neverSent(error)) throw error;
+          }
+        }
+        // Nobody could even be asked: a balancer picks again when one of them is there, within the call's time.
+        if (Date.now() + pickAgainMs >= end) throw last;
+        await sleep(pickAgainMs);
+      }
+    },
+    at(endpoint, deadlineMs, run) {
+      const connection = connections.find((each) => each.endpoint === endpoint);
+      if (connection === undefined) throw new Error(`${endpoint} is not in use.`);
+      return attempt(connection, deadlineMs, run);
+    },
+    close() {
+      for (const { client } of connections) client.close();
+    },
+  };
+}
+
+/**
+ * In turn; who was silent lately comes last, also one that may be frozen: others wait there for an answer. Where all are
+ * silent, as after a leader's death, who has answered last is the likeliest to be there.
+ */
+function inOrder(connections: readonly Connection[], turn: number): Connection[] {
+  const now = Date.now();
+  const avoided = ({ avoidUntil, pending, answeredAt }: Connection) =>
+    avoidUntil > now || (pending > 0 && now - answeredAt > avoidMs);
+  return connections
+    .map((_, index) => connections[(turn + index) % connections.length]!)
+    .sort(
+      (a, b) => Number(avoided(a)) - Number(avoided(b)) || (avoided(a) ? b.answeredAt - a.answeredAt : 0),
+    );
+}
