@@ -3,11 +3,11 @@ import type { Operation } from '../../lambdas/core/model/operation.ts';
 import type { ChaosAction } from '../../local/chaos/actions.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
 import { type Load, startLoad } from './support/load.ts';
-import { proving } from './support/proving.ts';
+import { betweenBackups, proving } from './support/proving.ts';
 import { printTimelines, timelineOf } from './support/timeline.ts';
 import { until } from './support/until.ts';
 
-const tenantId = 'faulty';
+const tenantId = betweenBackups('faulty');
 const resource = `/${tenantId}/`;
 
 let cloud: TestCloud;
