@@ -1,4 +1,4 @@
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { checkServerIdentity } from 'node:tls';
 import * as z from 'zod';
 import { ControlPlaneError, LeaseLostError, TransientError } from '../core/errors.ts';
@@ -22,6 +22,11 @@ import {
 const adminPort = 2378;
 const answerLimit = 1024 * 1024;
 const cachedKeys = 500;
+/**
+ * A look that stays awake asks the same nannies several times a second: a handshake each time was most of what a look
+ * cost, on both sides. After a longer silence this process may have been frozen, and what it held open may be dead.
+ */
+const keptOpenMs = 2_000;
 
 /**
  * The nanny's admin API over mTLS. Calls no AWS action itself; the key of the control plane's certificate is opened
@@ -33,6 +38,8 @@ export class NannyHttpClient implements NannyClient {
   readonly #changeTimeoutMs: number;
   readonly #port: number;
   readonly #keys = new Map<string, Promise<string>>();
+  #open = newAgent(true);
+  #lastReadAt = 0;
 
   /**
    * @param options.readTimeoutMs for a whole read, default 2,000
@@ -141,54 +148,72 @@ export class NannyHttpClient implements NannyClient {
       throw new ControlPlaneError('no-pki', `Tenant ${tenantId} has no certificates yet.`);
     }
     const key = await this.#key(tenantId, pki.controlPlaneKey);
-    const timeoutMs = call.timeoutMs ?? (call.method === 'GET' ? this.#readTimeoutMs : this.#changeTimeoutMs);
-    return await new Promise((resolve, reject) => {
-      const unreachable = (error: Error): void =>
-        reject(new TransientError(`The ${where} cannot be reached: ${error.message}`, { cause: error }));
-      const sent = request({
-        host: target.ip,
-        port: this.#port,
-        path: call.path,
-        method: call.method,
-        headers: {
-          accept: 'application/json',
-          ...(call.body === undefined
-            ? {}
-            : {
-                'content-type': 'application/json',
-                'content-length': Buffer.byteLength(call.body),
-                'x-fencing-token': String(call.fence),
-              }),
-        },
-        // A connection of its own for each call: a resumed TLS session would skip the check of the server's identity.
-        agent: false,
-        ca: pki.caBundle,
-        cert: pki.controlPlaneCertificate,
-        key,
-        minVersion: 'TLSv1.2',
-        rejectUnauthorized: true,
-        checkServerIdentity: (host, certificate) =>
-          checkServerIdentity(host, certificate) ?? checkUnit(certificate.subject.OU),
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      sent.on('error', (error) =>
-        unreachable(error.name === 'AbortError' ? new Error(`no answer within ${timeoutMs} ms`) : error),
-      );
-      sent.on('response', (response) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        response.on('data', (chunk: Buffer) => {
-          size += chunk.length;
-          if (size > answerLimit) response.destroy(new Error('the answer is longer than 1 MiB'));
-          else chunks.push(chunk);
+    const reads = call.method === 'GET';
+    const timeoutMs = call.timeoutMs ?? (reads ? this.#readTimeoutMs : this.#changeTimeoutMs);
+    const send = (agent?: Agent): Promise<{ status: number; body: string }> =>
+      new Promise((resolve, reject) => {
+        const unreachable = (error: Error): void => {
+          // The other side has closed what was kept open, as it may at any time: that says nothing of the nanny.
+          if (agent && sent.reusedSocket && error.name !== 'AbortError') return resolve(send());
+          reject(new TransientError(`The ${where} cannot be reached: ${error.message}`, { cause: error }));
+        };
+        const sent = request({
+          host: target.ip,
+          port: this.#port,
+          path: call.path,
+          method: call.method,
+          headers: {
+            accept: 'application/json',
+            ...(call.body === undefined
+              ? {}
+              : {
+                  'content-type': 'application/json',
+                  'content-length': Buffer.byteLength(call.body),
+                  'x-fencing-token': String(call.fence),
+                }),
+          },
+          agent: agent ?? newAgent(),
+          ca: pki.caBundle,
+          cert: pki.controlPlaneCertificate,
+          key,
+          minVersion: 'TLSv1.2',
+          rejectUnauthorized: true,
+          signal: AbortSignal.timeout(timeoutMs),
         });
-        response.on('error', unreachable);
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+        sent.on('error', (error) =>
+          unreachable(
+            error.name === 'AbortError'
+              ? Object.assign(new Error(`no answer within ${timeoutMs} ms`), { name: error.name })
+              : error,
+          ),
         );
+        sent.on('response', (response) => {
+          const chunks: Buffer[] = [];
+          let size = 0;
+          response.on('data', (chunk: Buffer) => {
+            size += chunk.length;
+            if (size > answerLimit) response.destroy(new Error('the answer is longer than 1 MiB'));
+            else chunks.push(chunk);
+          });
+          response.on('error', unreachable);
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+          );
+        });
+        sent.end(call.body);
       });
-      sent.end(call.body);
-    });
+    // A change has a connection of its own: whether one that broke was done is not to be guessed.
+    return await send(reads ? this.#keptOpen() : undefined);
+  }
+
+  #keptOpen(): Agent {
+    const now = Date.now();
+    if (Math.abs(now - this.#lastReadAt) > Math.max(keptOpenMs, this.#readTimeoutMs)) {
+      this.#open.destroy();
+      this.#open = newAgent(true);
+    }
+    this.#lastReadAt = now;
+    return this.#open;
   }
 
   #key(tenantId: string, ciphertext: string): Promise<string> {
@@ -211,6 +236,19 @@ interface Call {
   /** Where the usual one is too short: certificates come from join first, then etcd is stopped and started. */
   readonly timeoutMs?: number;
 }
+
+/**
+ * Never a resumed TLS session: it would skip the check of the server's identity. Given with each request instead, the
+ * check would keep Node from using a connection again.
+ */
+const newAgent = (keepAlive = false): Agent =>
+  new Agent({
+    keepAlive,
+    timeout: keptOpenMs,
+    maxCachedSessions: 0,
+    checkServerIdentity: (host, certificate) =>
+      checkServerIdentity(host, certificate) ?? checkUnit(certificate.subject.OU),
+  });
 
 function change(what: string, fence: number, body: Record<string, unknown>): Call {
   return { method: 'POST', path: `/v1/${what}`, fence, body: JSON.stringify(body) };

@@ -58,14 +58,16 @@ export function createObserver(deps: ObserveDeps, options: ObserveOptions): Obse
     return named.names;
   };
 
+  let last: Observation | undefined;
   return {
     async observe(tenant) {
       const [seenTasks, nannies, registered] = await Promise.all([
         tasks(tenant),
-        options.askNannies?.(tenant) ? askNannies(deps.nannies, tenant) : {},
+        options.askNannies?.(tenant) ? askNannies(deps.nannies, tenant, last && silent(tenant, last)) : {},
         names(tenant),
       ]);
-      return { tasks: seenTasks, nannies, names: registered };
+      last = { tasks: seenTasks, nannies, names: registered };
+      return last;
     },
     forget: () => {
       cached = undefined;
@@ -74,9 +76,25 @@ export function createObserver(deps: ObserveDeps, options: ObserveOptions): Obse
   };
 }
 
+/**
+ * Who has been asked once in vain and whose task has stopped, as ECS says. Asked again and again, each of them would hold
+ * up every look by the two seconds in which nothing answers at an address that nobody has any more.
+ */
+export function silent(tenant: TenantRecord, { tasks, nannies }: Observation): Record<string, NannySeen> {
+  return Object.fromEntries(
+    membersOf(tenant).flatMap((member) => {
+      const task = 'taskArn' in member && member.taskArn !== undefined ? tasks[member.taskArn] : undefined;
+      const nanny = nannies[member.name];
+      return task?.lastStatus === 'STOPPED' && nanny?.reachable === false ? [[member.name, nanny]] : [];
+    }),
+  );
+}
+
+/** @param known is not asked again */
 export async function askNannies(
   nannies: ObserveDeps['nannies'],
   tenant: TenantRecord,
+  known: Readonly<Record<string, NannySeen>> = {},
 ): Promise<Record<string, NannySeen>> {
   if (nannies === undefined || tenant.pki === undefined) return {};
   const reachable = membersOf(tenant).flatMap((member) =>
@@ -84,6 +102,7 @@ export async function askNannies(
   );
   const answers = await Promise.all(
     reachable.map(async ({ name, ip }): Promise<[string, NannySeen]> => {
+      if (known[name] !== undefined) return [name, known[name]];
       try {
         const status = await nannies.status({ tenant, ip });
         // Addresses are used again: who answers has to be who was meant.

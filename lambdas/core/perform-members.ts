@@ -4,7 +4,7 @@ import { renderEtcdArguments } from './etcd-flags.ts';
 import { etcdCluster, leaving, peerUrl, withMembers } from './members.ts';
 import type { Member } from './model/member.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import { askNannies } from './observe.ts';
+import { askNannies, silent } from './observe.ts';
 import type { Outcome, PerformContext, Performers } from './perform.ts';
 import type { Cell, Clock, NameRegistry, NannyClient, NannyTarget } from './ports.ts';
 import { madeFor } from './primitives/outdated.ts';
@@ -47,7 +47,8 @@ export function memberPerformers(deps: MemberDeps): Performers {
     context: PerformContext,
   ): Promise<{ context: PerformContext; refusal?: string }> => {
     const { tenant } = context;
-    const observation = { ...context.observation, nannies: await askNannies(nannies, tenant) };
+    const known = silent(tenant, context.observation);
+    const observation = { ...context.observation, nannies: await askNannies(nannies, tenant, known) };
     const now = deps.clock.now();
     const zones = deps.cell.subnets.map((subnet) => subnet.zone);
     const verdict = checkStep({ step, tenant, observation, now, zones });

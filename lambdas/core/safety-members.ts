@@ -59,7 +59,7 @@ export const oneMembershipChange: Rule = (context) => {
   const { step, tenant } = context;
   switch (step.kind) {
     case 'request-members':
-      return tooManyWanted(tenant, step.zones.length);
+      return standsIn(step, context) ?? tooManyWanted(tenant, step.zones.length);
     case 'add-learner':
       return whyNotAdd(step.member, context);
     case 'promote':
@@ -80,6 +80,13 @@ export const oneMembershipChange: Rule = (context) => {
       return undefined;
   }
 };
+
+/** Asked for before the other one is out, which only one that is lost allows: else it would be a surge. */
+function standsIn({ insteadOf }: RequestMembers, context: SafetyContext): string | undefined {
+  if (insteadOf === undefined) return undefined;
+  const lost = viewOf(context).sick.some((voter) => voter.name === insteadOf);
+  return lost ? undefined : `${insteadOf} is not known to be lost: nobody takes its place`;
+}
 
 function tooManyWanted(tenant: TenantRecord, more: number): string | undefined {
   const newcomers = membersIn(tenant, 'requested', 'launching', 'joined', 'learner');
@@ -158,9 +165,9 @@ export function spreadWithNewcomer(step: RequestMembers, context: SafetyContext)
     }
   }
   const zones = context.zones.filter((each) => each !== out?.zone);
-  const placed = membersIn(tenant, 'voting', 'requested', 'launching', 'joined', 'learner').map(
-    (member) => member.zone,
-  );
+  const placed = membersIn(tenant, 'voting', 'requested', 'launching', 'joined', 'learner')
+    .filter((member) => member.name !== step.insteadOf)
+    .map((member) => member.zone);
   if (placed.length + 1 > tenant.spec.members) {
     const after = [...placed, zone];
     const best = Math.min(...placed.map((_, index) => spreadExcess(zones, after.toSpliced(index, 1))));

@@ -45,6 +45,8 @@ export interface RequestMembers {
   readonly zones: readonly string[];
   /** etcd version of the newcomers. @default the spec's, or the one that runs while a minor step has not begun */
   readonly version?: string;
+  /** A voter whose task has stopped and that is still to be taken out of etcd: the newcomer is for its place. */
+  readonly insteadOf?: string;
   /** This zone has been out since then: S4 lets the others double up once `zoneOutageHoldMinutes` have passed. */
   readonly zoneOut?: { readonly zone: string; readonly since: string };
 }

@@ -72,9 +72,10 @@ export async function checkFleet(
 ): Promise<Verdict> {
   const { cell, tenantId } = tenant;
   const vanished = rebuilds(step, tenant);
-  if (!vanished && !isDestructive(step, tenant)) return { allowed: true };
+  const standsIn = step.kind === 'request-members' && step.insteadOf !== undefined;
+  if (!vanished && !standsIn && !isDestructive(step, tenant)) return { allowed: true };
   const refuse = (reason: string): Verdict => ({ allowed: false, rule: 'S8', reason });
-  if (step.kind === 'remove-member' || (vanished && tenant.remediation?.approved !== true)) {
+  if (step.kind === 'remove-member' || standsIn || (vanished && tenant.remediation?.approved !== true)) {
     const storm = await stormIn(deps.store, cell, now);
     if (storm !== undefined) {
       const reason = vanished

@@ -16,6 +16,8 @@ import { joinWorker } from './work.ts';
 const quickMs = 200;
 const calmMs = 1_000;
 const quickForMs = 10_000;
+/** While one call is held the record is read this often: a call anew costs both sides several times as much. */
+const readEachMs = 75;
 
 const wait = (reason: string, retryAfterMs = quickMs): JoinAnswer => ({
   answer: 'wait',
@@ -27,9 +29,15 @@ const wait = (reason: string, retryAfterMs = quickMs): JoinAnswer => ({
  * "Who am I, may I start?" The first call of a task records its address. The call that makes the wanted members
  * complete fixes the initial cluster in the same conditional save, so all of them are told the very same one.
  *
+ * @param holdMs so long a call of a member is kept that would be told to wait: what it waits for mostly comes within that
  * @throws NotThisTaskError, InvalidRequestError (a certificate request is bad)
  */
-export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCaller): Promise<JoinAnswer> {
+export async function join(
+  deps: JoinDeps,
+  request: JoinRequest,
+  caller: JoinCaller,
+  holdMs = 0,
+): Promise<JoinAnswer> {
   const admission = await admit(deps, request, caller);
   if (admission.kind === 'leave') return { answer: 'leave', reason: admission.reason };
   if (admission.kind === 'wait') return wait(admission.reason);
@@ -52,7 +60,13 @@ export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCal
       await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
     }
   }
-  const answer = await answerFor(deps, tenant, request, certificates);
+  let answer = await answerFor(deps, tenant, request, certificates);
+  for (let left = holdMs; left > 0 && isQuick(answer); left -= readEachMs) {
+    await deps.clock.sleep(readEachMs);
+    const stored = await deps.store.get(tenant.tenantId);
+    if (stored === undefined) return { answer: 'leave', reason: 'the tenant has been deleted' };
+    answer = await answerFor(deps, stored, request, certificates);
+  }
   if (answer.answer === 'boot' && answer.mode === 'resume' && request.hasData) {
     await tell(
       deps,
@@ -62,6 +76,8 @@ export async function join(deps: JoinDeps, request: JoinRequest, caller: JoinCal
   }
   return answer;
 }
+
+const isQuick = (answer: JoinAnswer): boolean => answer.answer === 'wait' && answer.retryAfterMs <= quickMs;
 
 /** The member with its address; and, when it was the last one missing, the initial cluster for all. */
 function withJoined(
@@ -177,6 +193,9 @@ function bootMode(
   if (verdict.allowed) {
     return incarnation.state === 'booting' && incarnation.restore !== undefined ? 'restore' : 'new';
   }
-  deps.log.warn(verdict.reason, { tenantId: tenant.tenantId, memberName, rule: verdict.rule });
+  // Whoever joins a cluster that runs waits until it is a learner of it: that is no news.
+  if (state !== 'joined' || incarnation.state !== 'formed') {
+    deps.log.warn(verdict.reason, { tenantId: tenant.tenantId, memberName, rule: verdict.rule });
+  }
   return undefined;
 }

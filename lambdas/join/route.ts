@@ -30,10 +30,13 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+/** Far below what API Gateway and the nanny wait for an answer (29 s, 15 s). */
+const joinHoldMs = 1_200;
+
 type Route = (deps: JoinDeps, body: unknown, caller: JoinCaller) => Promise<unknown>;
 
 const routes: Readonly<Record<string, Route>> = {
-  join: (deps, body, caller) => join(deps, parse(joinRequestSchema, body), caller),
+  join: (deps, body, caller) => join(deps, parse(joinRequestSchema, body), caller, joinHoldMs),
   storage: (deps, body, caller) => storage(deps, parse(storageRequestSchema, body), caller),
   report: (deps, body, caller) => report(deps, parse(reportRequestSchema, body), caller),
   renew: (deps, body, caller) => renew(deps, parse(renewRequestSchema, body), caller),

@@ -20,6 +20,7 @@ import {
 } from '../core/primitives/index.ts';
 import { unownedMs } from '../core/remediation/detect.ts';
 import { isFromStore } from '../core/remediation/from-store.ts';
+import { launchAhead } from '../core/remediation/launch-ahead.ts';
 import { planRecovery } from '../core/remediation/recovery.ts';
 import { isShort, makeRoom, spaceOf } from '../core/remediation/space.ts';
 import { giveUpStuck, misplaced, newcomerZone, uneven } from '../core/remediation/zones.ts';
@@ -69,6 +70,7 @@ export function planRemediate(
   }
   return (
     recordPromoted(tenant, view) ??
+    launchAhead(tenant, observation, now, view, zones) ??
     planRecovery(tenant, observation, now, view) ??
     healMembers(tenant, observation, now, view, zones) ??
     healData(tenant, observation, view) ??

@@ -39,9 +39,11 @@ type EtcdView = NannyStatus['etcd'];
 const backOff = { firstMs: 1_000, maxMs: 30_000 };
 const fastFailuresForDataLoss = 3;
 const startingPollMs = 100;
-/** A learner may be promoted at any moment, and somebody waits for it. */
 const learnerPollMs = 250;
-/** A learner is never ready for /readyz: after this long there is no hurry any more. */
+/**
+ * A learner may be promoted at any moment, and somebody waits for it: it is asked as often as one that starts. After this
+ * long there is no hurry any more.
+ */
 const hurryMs = 30_000;
 const readyPollMs = 1_000;
 /** A learner that works answers clients at once, or, see #unstick, seven seconds late. */
@@ -252,7 +254,8 @@ export class EtcdSupervisor {
       learnerSince = state === 'learner' ? (learnerSince ?? now) : undefined;
       if (learnerSince !== undefined && now - learnerSince >= clientPortGraceMs) await this.#unstick(exited);
       this.#set(state === 'not-ready' && upSince === undefined ? 'starting' : state);
-      const hurry = upSince === undefined && timing.now().getTime() - startedAt < hurryMs;
+      const expected = upSince === undefined || state === 'learner';
+      const hurry = expected && timing.now().getTime() - startedAt < hurryMs;
       const pollMs = state === 'learner' ? learnerPollMs : readyPollMs;
       await timing.sleep(hurry ? startingPollMs : pollMs, exited);
     }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -86,6 +87,7 @@ describe('NannyHttpClient', () => {
   /** A nanny that answers as told, and the client that knows its port. */
   async function nanny(answer: Answer, leaf = leaves.admin, ca = acme.certificate) {
     const seen: Seen[] = [];
+    const connections: Socket[] = [];
     const server = createServer(
       { ...leaf, ca, requestCert: true, rejectUnauthorized: true },
       (request, out) => {
@@ -102,14 +104,39 @@ describe('NannyHttpClient', () => {
       },
     );
     servers.push(server);
+    server.on('secureConnection', (socket) => connections.push(socket));
     await new Promise<void>((resolve) => server.listen(0, host, resolve));
     const port = (server.address() as AddressInfo).port;
     const client = new NannyHttpClient({ keyVault: vault, port, readTimeoutMs: 500, changeTimeoutMs: 500 });
-    return { client, seen, target: { tenant, ip: host } };
+    return { client, seen, connections, target: { tenant, ip: host } };
   }
   const refused = (code: string, retryable: boolean): Answer => ({
     status: retryable ? 503 : 409,
     body: { error: { code, message: 'no', retryable } },
+  });
+
+  it('reads one after the other over one connection, and changes over another each', async () => {
+    const { client, connections, seen, target } = await nanny({ status: 200, body: status });
+    for (let n = 0; n < 3; n++) await client.status(target);
+    expect(connections).toHaveLength(1);
+    for (let n = 0; n < 2; n++) await client.promote(target, 7, 'a1').catch(() => undefined);
+    expect(connections).toHaveLength(3);
+    expect(seen).toHaveLength(5);
+  });
+
+  it('reads anew where the nanny has closed what was kept open', async () => {
+    const { client, connections, target } = await nanny({ status: 200, body: status });
+    await client.status(target);
+    for (const connection of connections) connection.destroy();
+    expect(await client.status(target)).toEqual(status);
+    expect(connections).toHaveLength(2);
+  });
+
+  it('does not take the connection of one authority for another', async () => {
+    const { client, target } = await nanny({ status: 200, body: status });
+    await client.status(target);
+    const stranger = await withPki('acme', await pki.createAuthority('acme'));
+    await expect(client.status({ ...target, tenant: stranger })).rejects.toThrow(TransientError);
   });
 
   it('reads the status with the certificate of the control plane', async () => {

@@ -20,6 +20,11 @@ const wantWithout = (zone: string, out: string, minutes: number): Step => ({
     since: new Date(now.getTime() - minutes * 60_000).toISOString(),
   },
 });
+const instead = (zone: string, index: number): Step => ({
+  kind: 'request-members',
+  zones: [`us-east-1${zone}`],
+  insteadOf: nameOf(index),
+});
 const swap = (index: number): Step => ({ kind: 'swap-binary', member: nameOf(index), version: '3.5.35' });
 const lead = (from: number, to: number): Step => ({
   kind: 'move-leadership',
@@ -75,6 +80,15 @@ const s2: Row[] = [
   ],
   ['a healthy one while a learner is on its way', remove(2), [a, b, c, as(c, 'learner')], 'S2'],
   ['a newcomer beside another', want('b'), [a, b, c, as(a, 'launching')], 'S2'],
+  ['a newcomer for the place of a dead one', instead('c', 2), [a, b, dead(c)], undefined],
+  ['a newcomer for the place of one that is well', instead('c', 2), [a, b, c], 'S2'],
+  [
+    'a newcomer for the place of one that only one source calls gone',
+    instead('c', 2),
+    [a, b, unsure(c)],
+    'S2',
+  ],
+  ['two newcomers for the place of a dead one', instead('c', 2), [a, b, dead(c), as(c, 'launching')], 'S2'],
   ['two more than the spec says', want('b'), [a, b, c, a], 'S2'],
   ['a newcomer that failed is let go at any time', remove(3), [a, b, dead(c), as(a, 'launching')], undefined],
   ['a learner let go while a voter is dead', remove(3), [a, b, dead(c), as(a, 'learner')], undefined],
@@ -92,6 +106,7 @@ const s4: Row[] = [
   ['a surge newcomer', want('b'), [a, b, c], undefined],
   ['a surge newcomer of the only member', want('a'), [a], undefined, one],
   ['a surge newcomer that makes two in a zone three', want('a'), [a, a, b, b, c], undefined, five],
+  ['a newcomer for the place of a dead one, elsewhere', instead('b', 2), [a, b, dead(c)], 'S4'],
   ['a newcomer doubling up while the zone is held', wantWithout('a', 'b', 10), [a, c], 'S4'],
   ['a newcomer doubling up after the hold', wantWithout('a', 'b', 31), [a, c], undefined],
   ['a newcomer in the empty zone that is back', want('b'), [a, c, a], undefined],

@@ -30,7 +30,7 @@ async function withMember(change: (member: Extract<Member, { state: 'voting' }>)
     );
     return body as JoinAnswer & { etcdArguments: string[] };
   };
-  return { join, tenant };
+  return { join, tenant, world };
 }
 
 const learner = (member: Extract<Member, { state: 'voting' }>): Member => ({ ...member, state: 'learner' });
@@ -62,11 +62,12 @@ describe('a learner that asks to join', () => {
 
 describe('others that ask to join a formed cluster', () => {
   test('wait until etcd has been told of them', async () => {
-    const { join } = await withMember(({ etcdId: _etcdId, seen: _seen, ...member }) => ({
+    const { join, world } = await withMember(({ etcdId: _etcdId, seen: _seen, ...member }) => ({
       ...member,
       state: 'joined',
     }));
-    expect(await join(false)).toMatchObject({ answer: 'wait' });
+    const [answer] = await Promise.all([join(false), world.settle(2)]);
+    expect(answer).toMatchObject({ answer: 'wait' });
   });
 
   test('resume as voters even without data: what is lost is never started anew (S3)', async () => {

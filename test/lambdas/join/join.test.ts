@@ -25,6 +25,12 @@ const join = (task: SimTask, over: { body?: object; session?: string; ip?: strin
     { session: over.session ?? sessionOf(task), sourceIp: over.ip ?? task.ip },
   );
 
+/** Of a call that is kept for a while. */
+async function held<T>(call: Promise<T>): Promise<T> {
+  const [answer] = await Promise.all([call, world.settle(2)]);
+  return answer;
+}
+
 const memberOf = async (task: SimTask): Promise<Member> =>
   (await world.store.get('acme'))!.members[task.memberName]!;
 
@@ -33,8 +39,10 @@ beforeEach(() => launched());
 describe('join', () => {
   test('answers wait until all have joined, then gives all the same initial cluster', async () => {
     const [a, b, c] = tasks as [SimTask, SimTask, SimTask];
-    expect((await join(a)).body).toMatchObject({ answer: 'wait', reason: '1 of 3 members have joined' });
-    expect((await join(b)).body).toMatchObject({ answer: 'wait', reason: '2 of 3 members have joined' });
+    const one = await held(join(a));
+    expect(one.body).toMatchObject({ answer: 'wait', reason: '1 of 3 members have joined' });
+    const two = await held(join(b));
+    expect(two.body).toMatchObject({ answer: 'wait', reason: '2 of 3 members have joined' });
     const answers = [await join(c), await join(a), await join(b)].map((answer) => answer.body as never);
     const clusters = answers.map(({ etcdArguments }: { etcdArguments: string[] }) =>
       etcdArguments.filter((each) => each.startsWith('--initial-cluster')),
@@ -43,6 +51,14 @@ describe('join', () => {
     expect(new Set(clusters.map(String)).size).toBe(1);
     for (const task of tasks)
       expect(String(clusters[0])).toContain(`${task.memberName}=https://${task.ip}:2380`);
+  });
+
+  test('keeps who came first until the last one has joined, and tells all of them at once', async () => {
+    const [a, b, c] = tasks as [SimTask, SimTask, SimTask];
+    const waiting = [join(a), join(b)];
+    await world.settle(0.4);
+    const answers = await held(Promise.all([...waiting, join(c)]));
+    expect(answers.map(({ body }) => body)).toMatchObject(Array(3).fill({ answer: 'boot', mode: 'new' }));
   });
 
   test('three joins at the same instant fix one initial cluster', async () => {
@@ -140,7 +156,7 @@ describe('join refuses', () => {
   });
 
   test('later calls from another address than the one that joined', async () => {
-    await join(tasks[0]!);
+    await held(join(tasks[0]!));
     expect(await join(tasks[0]!, { ip: tasks[1]!.ip })).toMatchObject({ status: 403 });
   });
 

@@ -126,6 +126,17 @@ const say = (decision: Decision): string => {
 };
 const full = { dbSize: 1950 * MiB, dbSizeInUse: 100 * MiB };
 const off = { mode: 'off' as const };
+/** One more, on its way in. */
+const coming = (over: object = {}, ...others: Member[]): Partial<TenantRecord> => {
+  const name = 'mdddddddd';
+  const born = { name, zone: zones[1]!, requestedAt: ago(1) };
+  const launched = 'state' in over ? {} : { state: 'launching', taskArn: 'task/3', launchedAt: ago(1) };
+  const newcomer = { ...born, ...launched, ...over } as Member;
+  return { members: members(voter(0), voter(1), voter(2), ...others, newcomer) };
+};
+const failing = {
+  backoff: { duty: 'remediate' as const, failures: 1, until: ago(-2), reason: 'no capacity' },
+};
 const spec = (over: object) => ({ spec: { ...tenant().spec, ...over } });
 const nospace = { alarms: [{ etcdId: '1', alarm: 'NOSPACE' as const }] };
 
@@ -134,13 +145,17 @@ describe('what is seen → what is done', () => {
     ['all is well', {}, {}, 'end-remediation'],
     ['split brain', {}, { clusterIds: ['c', 'd', 'c'] }, 'blocked'],
     ['paused', { paused: { since: ago(9), by: 'me', reason: 'r' } }, { gone: [0] }, 'wait paused'],
-    ['a task stopped, not noted yet', {}, { gone: [1] }, 'note-sick'],
+    ['a task stopped: another one is asked for before anything else', {}, { gone: [1] }, 'request-members'],
+    ['and launched', coming({ state: 'requested' }), { gone: [1] }, 'launch-members'],
+    ['it is being launched, the dead one not noted yet', coming(), { gone: [1] }, 'note-sick'],
+    ['a launch has failed: whoever is dead does not wait for it', failing, { gone: [1] }, 'note-sick'],
     [
-      'a task stopped',
-      { members: members(voter(0), voter(1, sickFor(1)), voter(2)) },
-      { gone: [1] },
-      'remove-member mbbbbbbbb',
+      'the task of the leader stopped, and none is elected yet',
+      {},
+      { gone: [0], ...mute },
+      'request-members',
     ],
+    ['a task stopped', coming({}, voter(1, sickFor(1))), { gone: [1] }, 'remove-member mbbbbbbbb'],
     [
       'unreachable for a moment',
       { members: members(voter(0), voter(1, sickFor(5)), voter(2)) },

@@ -61,6 +61,8 @@ describe('S8: a storm', () => {
     const at = new Date(Date.parse((await world.store.sickTenants('cell-1'))[0]!.since) + 60_000);
     expect(await checkFleet(fleet, step, tenant, at)).toMatchObject({ allowed: false, rule: 'S8' });
     expect(pages).toHaveLength(1);
+    const ahead = { kind: 'request-members', zones: ['us-east-1a'], insteadOf: step.member } as const;
+    expect(await checkFleet(fleet, ahead, tenant, at)).toMatchObject({ allowed: false, rule: 'S8' });
   }, 30_000);
 });
 
