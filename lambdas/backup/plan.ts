@@ -2,7 +2,7 @@ import { decideDrill, endDrill } from '../core/backup/drill.ts';
 import { isPruneDue } from '../core/backup/due.ts';
 import { decideFull } from '../core/backup/full.ts';
 import { leftoversOf } from '../core/backup/leftovers.ts';
-import { retain } from '../core/backup/retention.ts';
+import { keysOf, retain } from '../core/backup/retention.ts';
 import { decideStream } from '../core/backup/stream.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import { firstOf, quorumView } from '../core/primitives/index.ts';
@@ -53,7 +53,7 @@ function prune(tenant: TenantRecord, { catalogue }: Observation, now: Date): Dec
   return step({
     kind: 'prune-backups',
     backupIds: fulls.map(({ backupId }) => backupId),
-    keys: [...fulls, ...taken].map(({ key }) => key),
+    keys: [...keysOf(fulls, catalogue.backups), ...taken.map(({ key }) => key)],
     whole: fulls.length + taken.length === drop.backups.length + others.length,
   });
 }

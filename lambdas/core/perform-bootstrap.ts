@@ -1,13 +1,21 @@
 import { withBackoff, withoutBackoff } from './backoff.ts';
+import { noteBeginning } from './backup/beginning.ts';
 import { leaving, membersIn, membersOf, withMembers } from './members.ts';
 import type { Member } from './model/member.ts';
 import type { Performers } from './perform.ts';
-import type { Ids } from './ports.ts';
+import type { Ids, TenantStore } from './ports.ts';
 
 /** The two ends of a coordinated bootstrap: a cluster that has formed, or an attempt that is given up. */
-export function bootstrapPerformers(deps: { readonly ids: Pick<Ids, 'clusterToken'> }): Performers {
+export interface BootstrapDeps {
+  readonly ids: Pick<Ids, 'clusterToken' | 'ulid'>;
+  readonly store: Pick<TenantStore, 'listBackups' | 'putBackup'>;
+}
+
+export function bootstrapPerformers(deps: BootstrapDeps): Performers {
   return {
-    async 'latch-cluster'(step, { now }) {
+    async 'latch-cluster'(step, { tenant: known, now }) {
+      // Before anybody is told that it serves: from then on nothing but this is what the tenant was.
+      await noteBeginning(deps, known, now);
       return {
         message: `Quorum formed: cluster ${step.clusterId}, incarnation ${step.incarnation}.`,
         mutate: (tenant) => {

@@ -5,7 +5,7 @@ import type { Member } from './model/member.ts';
 import type { Performers } from './perform.ts';
 import { bootstrapPerformers } from './perform-bootstrap.ts';
 import { launchPerformers } from './perform-launch.ts';
-import type { Cell, Clock, Ids, KeyVault, NameRegistry, Pki, TaskRuntime } from './ports.ts';
+import type { Cell, Clock, Ids, KeyVault, NameRegistry, Pki, TaskRuntime, TenantStore } from './ports.ts';
 
 export interface CreateDeps {
   readonly cell: Cell;
@@ -15,6 +15,7 @@ export interface CreateDeps {
   readonly pki: Pki;
   readonly ids: Ids;
   readonly clock: Clock;
+  readonly store: Pick<TenantStore, 'listBackups' | 'putBackup'>;
 }
 
 const zonesOf = (cell: Cell): string[] => cell.subnets.map((subnet) => subnet.zone);

@@ -6,7 +6,7 @@ import type { TenantRecord } from './model/tenant.ts';
 import type { Performers } from './perform.ts';
 import { attempt, fenceOf, notYet } from './perform-members.ts';
 import type { Cell, Ids, NannyClient, TenantStore } from './ports.ts';
-import { bumpFor, fencingOf } from './restore/source.ts';
+import { bumpFor, fencingOf, ownState } from './restore/source.ts';
 
 export interface HibernateDeps {
   readonly cell: Cell;
@@ -82,7 +82,7 @@ export function hibernatePerformers(deps: HibernateDeps): Performers {
                   ...stored,
                   hibernation: {
                     ...stored.hibernation,
-                    source: { ...source, bumpRevision: bumpFor(stored, revision) },
+                    source: { ...source, bumpRevision: bumpFor(stored, revision), madeOf: ownState(stored) },
                   },
                 }
               : undefined,

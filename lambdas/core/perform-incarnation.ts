@@ -2,7 +2,7 @@ import { withoutBackoff } from './backoff.ts';
 import { markDamaged, withDoubt } from './backup/damage.ts';
 import { withLeftDisks } from './left-disks.ts';
 import { membersOf } from './members.ts';
-import type { RestoreSource } from './model/restore.ts';
+import type { Pin, RestoreSource } from './model/restore.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import type { Performers } from './perform.ts';
 import type { Clock, Ids, TenantStore } from './ports.ts';
@@ -21,19 +21,20 @@ export function incarnationPerformers(deps: IncarnationDeps): Performers {
     async 'keep-prepared'({ operationId, result }, { now }) {
       const { revision, keys, hash, leases, replayed, lastSeenAt, seconds, output } = result;
       const at = now.toISOString();
-      const sourceFor = (tenant: TenantRecord): RestoreSource => ({
+      const sourceFor = (tenant: TenantRecord, { from, incarnation }: Pin): RestoreSource => ({
         kind: 'backup',
         ...output,
         revision,
         bumpRevision: bumpFor(tenant, revision),
+        madeOf: { tenantId: from, incarnation },
       });
       return {
         message: `Prepared: revision ${revision}, ${keys} keys, ${replayed} revisions replayed, ${output.bytes} bytes, in ${seconds} s.`,
         recordsWhatExists: true,
         mutate: (tenant) => {
-          const source = sourceFor(tenant);
           const { restore, remediation, incarnation } = tenant;
           if (restore?.operationId === operationId && restore.prepared === undefined) {
+            const source = sourceFor(tenant, restore.pin);
             const seen = lastSeenAt === undefined ? {} : { lastSeenAt };
             const prepared = { at, source, keys, hash, leases, replayed, ...seen, seconds };
             // A clone has no cluster to give up: it gathers from this.
@@ -44,7 +45,8 @@ export function incarnationPerformers(deps: IncarnationDeps): Performers {
             return { ...tenant, ...begin, restore: { ...restore, prepared } };
           }
           const recovery = remediation?.recovery;
-          if (remediation?.operationId !== operationId || !recovery || recovery.source) return undefined;
+          if (remediation?.operationId !== operationId || !recovery?.pin || recovery.source) return undefined;
+          const source = sourceFor(tenant, recovery.pin);
           return { ...tenant, remediation: { ...remediation, recovery: { ...recovery, source } } };
         },
       };

@@ -2,7 +2,7 @@ import { lastOf } from './backup/duty.ts';
 import { waitsForFinal } from './backup/final.ts';
 import { backupsOfDeletedMs } from './backup/grave.ts';
 import { leftoversOf } from './backup/leftovers.ts';
-import { retain } from './backup/retention.ts';
+import { keysOf, retain } from './backup/retention.ts';
 import type { Grave } from './model/grave.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import { statusOf } from './primitives/quorum-view.ts';
@@ -35,7 +35,10 @@ export const keptStays: Rule = ({ step, tenant, observation, now }) => {
   }
   const { drop } = retain(catalogue, tenant.spec.backup.pointInTimeHours, now);
   const loose = leftoversOf(catalogue, tenant, now);
-  const free = new Set([...drop.backups, ...drop.deltas, ...loose].map(({ key }) => key));
+  const free = new Set([
+    ...keysOf(drop.backups, catalogue.backups),
+    ...[...drop.deltas, ...loose].map(({ key }) => key),
+  ]);
   const kept = step.keys.find((key) => !free.has(key));
   const unknown = step.backupIds.find((id) => !drop.backups.some(({ backupId }) => backupId === id));
   if (kept === undefined && unknown === undefined) return undefined;

@@ -1,3 +1,4 @@
+import { beginningOf } from './backup/beginning.ts';
 import { membersOf } from './members.ts';
 import { backupPrefix, fullPrefix } from './model/backup.ts';
 import type { TenantRecord } from './model/tenant.ts';
@@ -137,6 +138,23 @@ export const bestSource: Rule = ({ step, tenant, observation, now }) => {
   const better = survivors.find((survivor) => isBetterSource(survivor, chosen));
   return better
     ? `${better.member.name} is further (term ${better.self.raftTerm}, index ${better.self.raftIndex}) than ${step.member} (term ${chosen.self.raftTerm}, index ${chosen.self.raftIndex})`
+    : undefined;
+};
+
+/**
+ * S6: a recovery goes on from what the lost cluster was made of, or from what it has backed up itself. What a restore has
+ * taken back stays so until a person asks for it.
+ */
+export const neverTakenBack: Rule = ({ step, tenant, observation: { catalogue } }) => {
+  if (step.kind !== 'begin-remediation' || step.recovery?.pin === undefined) return undefined;
+  const { incarnation, expectedRevision: reached } = step.recovery.pin;
+  const { number: present } = tenant.incarnation;
+  const made = catalogue && beginningOf(catalogue.backups, present)?.madeOf;
+  if (made === undefined || incarnation === present) return undefined;
+  const beyond =
+    incarnation > made.incarnation || (incarnation === made.incarnation && reached > made.revision);
+  return beyond
+    ? `incarnation ${present} was made of revision ${made.revision} of incarnation ${made.incarnation}: revision ${reached} of ${incarnation} is what was taken back`
     : undefined;
 };
 

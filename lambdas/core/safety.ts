@@ -11,7 +11,7 @@ import {
   spreadWithNewcomer,
   spreadWithoutMember,
 } from './safety-members.ts';
-import { bestSource, isFencing, ownKeysOnly, recoverSafely } from './safety-recovery.ts';
+import { bestSource, isFencing, neverTakenBack, ownKeysOnly, recoverSafely } from './safety-recovery.ts';
 import { spreadProblem } from './spread.ts';
 import type { Observation, Step } from './step.ts';
 
@@ -133,7 +133,8 @@ const oneCluster: Rule = ({ step, tenant, observation }) => {
 };
 
 /** The source that reaches furthest; and what may yet be one stays. */
-const best: Rule = (context) => bestSource(context) ?? disksFirst(context) ?? disksStay(context);
+const best: Rule = (context) =>
+  bestSource(context) ?? disksFirst(context) ?? disksStay(context) ?? neverTakenBack(context);
 
 /** Nothing is written over, and nothing stale becomes a backup. */
 const backupsStay: Rule = (context) =>

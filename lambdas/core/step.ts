@@ -25,6 +25,8 @@ export interface Observation {
 }
 
 export interface Catalogue {
+  /** Incarnations before this one were a deleted tenant's of the same name: only a person asks for these. @default 1 */
+  readonly first?: number | undefined;
   /** Newest first, of all incarnations. */
   readonly backups: readonly Backup[];
   /** Segments by incarnation, in the order of their first revisions. */

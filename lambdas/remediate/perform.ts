@@ -7,7 +7,7 @@ import type { TenantRecord } from '../core/model/tenant.ts';
 import type { Outcome, PerformContext, Performers } from '../core/perform.ts';
 import type { Cell, Log, NannyClient, NannyTarget, TenantStore } from '../core/ports.ts';
 import { quorumView } from '../core/primitives/index.ts';
-import { bumpFor } from '../core/restore/source.ts';
+import { bumpFor, ownState } from '../core/restore/source.ts';
 import { withSickness } from '../core/sickness.ts';
 
 export interface RemediateDeps {
@@ -107,7 +107,7 @@ export function remediatePerformers(deps: RemediateDeps): Performers {
           const { remediation } = stored;
           const recovery = remediation?.recovery;
           if (remediation === undefined || recovery?.key !== key || recovery.source) return undefined;
-          const bumped = { ...source, bumpRevision: bumpFor(stored, revision) };
+          const bumped = { ...source, bumpRevision: bumpFor(stored, revision), madeOf: ownState(stored) };
           return { ...stored, remediation: { ...remediation, recovery: { ...recovery, source: bumped } } };
         },
       };

@@ -75,7 +75,7 @@ function withRestorable(deps: RemediateWorkDeps, observer: Observer): Observer {
         readCatalogue({ store, objects }, cell, tenantId),
         volumes.list(deps.cell, tenantId),
       ]);
-      return { ...observation, catalogue, disks };
+      return { ...observation, catalogue: { ...catalogue, first: tenant.firstIncarnation }, disks };
     },
   };
 }

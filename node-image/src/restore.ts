@@ -61,8 +61,7 @@ export async function restoreSnapshot(
       `--initial-cluster-token=${order.token}`,
       `--initial-advertise-peer-urls=${order.initialAdvertisePeerUrl}`,
       `--data-dir=${made}`,
-      // etcd wants both or none.
-      ...(order.bumpRevision > 0 ? [`--bump-revision=${order.bumpRevision}`, '--mark-compacted'] : []),
+      ...bumpArguments(order.bumpRevision),
     ],
     options.environment,
     signal,
@@ -75,6 +74,10 @@ export async function restoreSnapshot(
   await syncDirectory(dirname(disk.etcdDirectory));
   await rm(directory, { recursive: true, force: true });
 }
+
+/** etcd wants both or none. */
+export const bumpArguments = (bumpRevision = 0): string[] =>
+  bumpRevision > 0 ? [`--bump-revision=${bumpRevision}`, '--mark-compacted'] : [];
 
 /** @throws WrongSnapshotError when it is not the one that was ordered, S3Error, ControlPlaneError `no-room` */
 export async function download(

@@ -34,14 +34,20 @@ export class Bucket implements BackupObjects {
     this.#segments.set(prefix, { ...state, first: before?.first ?? first });
   }
 
-  /** What a worker makes of a full backup and the segments behind it, up to a revision; undefined: there is no such backup. */
-  restore(key: string, prefix?: string, until = Number.POSITIVE_INFINITY): Snapshot | undefined {
-    const full = this.#snapshots.get(key);
-    if (full === undefined || full.doneAt > this.#now()) return undefined;
-    const shipped = prefix === undefined ? undefined : this.#segments.get(prefix);
-    const further = shipped !== undefined && shipped.revision > full.snapshot.revision;
-    if (!further) return full.snapshot;
-    const revision = Math.max(full.snapshot.revision, Math.min(until, shipped.revision));
+  /** A full backup, restored; undefined: there is none under this key. */
+  full(key: string, bump = 0): Snapshot | undefined {
+    const stored = this.#snapshots.get(key);
+    if (stored === undefined || stored.doneAt > this.#now()) return undefined;
+    const { content, revision } = stored.snapshot;
+    return { content, revision: revision + bump };
+  }
+
+  /** With the segments behind it, up to a revision; undefined: one that is needed is not there. */
+  replay(begin: Snapshot, prefix: string, until = Number.POSITIVE_INFINITY): Snapshot | undefined {
+    const shipped = this.#segments.get(prefix);
+    if (shipped === undefined || shipped.revision <= begin.revision || until <= begin.revision) return begin;
+    if (shipped.first > begin.revision + 1) return undefined;
+    const revision = Math.min(until, shipped.revision);
     // Each revision is one write.
     const content = shipped.content.slice(0, shipped.content.length - (shipped.revision - revision));
     return { revision, content };

@@ -10,13 +10,13 @@ import { patchWork } from '../../lambdas/patch/work.ts';
 import { remediateWork } from '../../lambdas/remediate/work.ts';
 import { restoreWork } from '../../lambdas/restore/work.ts';
 import { scaleWork } from '../../lambdas/scale/work.ts';
+import { sweepDisks } from '../../lambdas/sweep/disks.ts';
 import { noteRetirements } from '../../lambdas/sweep/retirement.ts';
 import { sweepDue, sweepTenant } from '../../lambdas/sweep/sweep.ts';
 import { countingIds } from '../fakes/counting-ids.ts';
 import { FakeKeyVault } from '../fakes/fake-key-vault.ts';
 import { createFakePki } from '../fakes/fake-pki.ts';
 import { FakeStorageAccess } from '../fakes/fake-storage-access.ts';
-import { FakeVolumes } from '../fakes/fake-volumes.ts';
 import type { InMemoryNameRegistry } from '../fakes/in-memory-name-registry.ts';
 import type { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import { CrashError } from '../fakes/sim/crash.ts';
@@ -25,6 +25,7 @@ import { simCell } from '../fakes/sim/world.ts';
 import type { Fargate, Task } from './fargate.ts';
 import type { Nodes } from './nodes.ts';
 import type { Random } from './random.ts';
+import type { SimVolumes } from './volumes.ts';
 import type { Weather } from './weather.ts';
 
 /** SQS shows a message again this long after a function that died took it, and gives it up after some times. */
@@ -41,6 +42,7 @@ export interface ControlPlaneOptions {
   readonly fargate: Fargate;
   readonly nodes: (tenantId: string) => Nodes;
   readonly weather: Weather;
+  readonly volumes: SimVolumes;
   readonly random: Random;
   /** Something that must not happen. */
   readonly complain: (tenantId: string, what: string) => void;
@@ -61,12 +63,18 @@ export class ControlPlane {
     const { clock, fargate } = options;
     this.#storage = new FakeStorageAccess(clock);
     this.#pki = createFakePki(clock);
-    fargate.onStopped = (task) => void this.dispatcher.look(task.tenantId, 'sweep');
+    fargate.onVolume = (task) => options.volumes.attach(task);
+    fargate.onStopped = (task) => {
+      options.volumes.release(task);
+      void this.dispatcher.look(task.tenantId, 'sweep');
+    };
     const everyMinute = (): void => {
       clock.at(60_000, everyMinute);
-      const ports = { store: options.store, dispatcher: this.dispatcher, clock };
+      const { store, volumes } = options;
+      const ports = { store, volumes, dispatcher: this.dispatcher, clock, log: this.#log };
       const deps = { ...options.weather.invocation(ports), cell: simCell };
       sweepDue(deps).catch((error: unknown) => this.#failed('', error));
+      sweepDisks(deps).catch((error: unknown) => this.#failed('', error));
     };
     clock.at(options.random.int(0, 60_000), everyMinute);
   }
@@ -112,8 +120,6 @@ export class ControlPlane {
     }
   }
 
-  /** Disks here go with their tasks. */
-  readonly #volumes = new FakeVolumes();
   #lastError: string | undefined;
 
   async look(tenantId: string, duty: Duty): Promise<unknown> {
@@ -170,7 +176,7 @@ export class ControlPlane {
       clock,
       ids: this.ids,
       runtime: fargate,
-      volumes: this.#volumes,
+      volumes: this.#o.volumes,
       nannies: nodes(tenantId),
       pki: this.#pki,
       dispatcher: this.dispatcher,

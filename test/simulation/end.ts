@@ -5,6 +5,7 @@ import type { Fargate } from './fargate.ts';
 import type { Judge } from './judge.ts';
 import type { Nodes } from './nodes.ts';
 import { zones } from './script.ts';
+import type { SimVolumes } from './volumes.ts';
 
 export interface EndWorld {
   readonly tenantId: string;
@@ -13,13 +14,17 @@ export interface EndWorld {
   readonly nodes: Nodes;
   readonly names: InMemoryNameRegistry;
   readonly judge: Judge;
+  readonly volumes: SimVolumes;
 }
 
 /** How the tenant differs from its spec, and from peace. Empty: converged. */
-export function problemsAtEnd({ tenantId, record, fargate, nodes, names, judge }: EndWorld): string[] {
+export function problemsAtEnd(world: EndWorld): string[] {
+  const { tenantId, record, fargate, nodes, names, judge, volumes } = world;
   const problems: string[] = [];
   const must = (holds: boolean, otherwise: string): void => void (holds || problems.push(otherwise));
+  const left = volumes.left(tenantId).filter((id) => !record || !(id.slice(4) in record.members));
   if (record === undefined) {
+    must(left.length === 0, `deleted, but its disks are there: ${left}`);
     const tasks = fargate.alive(tenantId);
     must(tasks.length === 0, `deleted, but ${tasks.length} tasks run`);
     must(names.serviceOf(tenantId) === undefined, 'deleted, but its name is there');
@@ -28,6 +33,7 @@ export function problemsAtEnd({ tenantId, record, fargate, nodes, names, judge }
   if (isBeyondRepair(record, nodes, judge)) return problems;
   const { spec, status, operation, remediation, incarnation } = record;
   const members = Object.values(record.members);
+  must(left.length === 0, `nobody removes the disks ${left}`);
   must(status.phase === 'available', `phase is ${status.phase}`);
   must(record.paused === undefined, 'it is paused');
   must(operation === undefined, `the operation ${operation?.kind} is not closed`);
@@ -67,6 +73,6 @@ function isBeyondRepair(record: TenantRecord, nodes: Nodes, judge: Judge): boole
   const voters = [...(raft?.newest().values() ?? [])].filter((each) => !each.isLearner);
   return voters.every(({ etcdId }) => {
     const disk = raft?.disks.get(etcdId);
-    return disk === undefined || disk.gone !== undefined || !disk.opened;
+    return disk === undefined || (disk.gone !== undefined && !disk.kept) || !disk.opened;
   });
 }

@@ -7,6 +7,10 @@ export interface Task {
   readonly memberName: string;
   readonly zone: string;
   readonly ip: string;
+  /** Its EBS volume outlives it, as long as nothing happens to that. */
+  diskStays: boolean;
+  /** Of a worker: the copy that its disk begins as. */
+  readonly snapshotId?: string;
   /** What ECS would have said at each time. */
   readonly history: { at: number; lastStatus: string; desiredStatus: string }[];
   stoppedReason?: string;
@@ -24,6 +28,8 @@ export interface TaskWeather {
   readonly staleMs: () => number;
   /** ECS cannot get at its host. */
   readonly isolated: (task: Task) => boolean;
+  /** A task that ends takes its volume with it. */
+  readonly diskLost: (task: Task) => boolean;
 }
 
 const last = (task: Task) => task.history.at(-1)!;
@@ -44,6 +50,8 @@ export interface TaskEvents {
 export class Fargate implements TaskRuntime {
   readonly tasks = new Map<string, Task>();
   onStopped: (task: Task) => void = () => undefined;
+  /** With a volume of its own. */
+  onVolume: (task: Task) => void = () => undefined;
   readonly #events = new Map<string, TaskEvents>();
   readonly #byToken = new Map<string, string>();
   readonly #clock: VirtualClock;
@@ -73,10 +81,13 @@ export class Fargate implements TaskRuntime {
       memberName: request.memberName,
       zone: request.zone,
       ip: `10.0.${Math.floor(this.#count / 250)}.${(this.#count % 250) + 1}`,
+      diskStays: request.volume === 'ebs' && request.keepDisk === true,
+      ...(request.work?.snapshotId && { snapshotId: request.work.snapshotId }),
       history: [{ at: this.#now(), lastStatus: 'PROVISIONING', desiredStatus: 'RUNNING' }],
     };
     this.#byToken.set(token, task.taskArn);
     this.tasks.set(task.taskArn, task);
+    if (request.volume === 'ebs') this.onVolume(task);
     this.#clock.at(this.#times.startMs, () => {
       if (!isWanted(task)) return;
       const dies = this.#weather.stillborn(task);
@@ -116,6 +127,7 @@ export class Fargate implements TaskRuntime {
   end(task: Task, reason: string, by: 'fault' | 'itself'): void {
     if (!isAlive(task)) return;
     task.endedBy ??= by;
+    if (by === 'fault' && this.#weather.diskLost(task)) task.diskStays = false;
     task.stoppedReason ??= reason;
     this.#of(task).ended(task);
     if (isWanted(task)) this.#turn(task, { desiredStatus: 'STOPPED' });

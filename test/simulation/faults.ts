@@ -41,6 +41,9 @@ function begin(world: FaultWorld, fault: Timed<Fault>): (() => void) | undefined
       if (node) fargate.end(node.task, 'Host EC2 instance terminated', 'fault');
       return undefined;
     }
+    case 'all-die':
+      for (const { task } of members) fargate.end(task, 'Power is out', 'fault');
+      return undefined;
     case 'etcd-dies': {
       const node = chosen(fault.victim);
       if (node) nodes.crash(node);

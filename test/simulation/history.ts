@@ -10,6 +10,7 @@ import { Network } from './network.ts';
 import { randomOf } from './random.ts';
 import { type Script, tellScript } from './script.ts';
 import { beginLife, type TenantLife, tenantLife } from './tenant-life.ts';
+import { SimVolumes } from './volumes.ts';
 import { Weather } from './weather.ts';
 
 export interface Result {
@@ -56,14 +57,28 @@ export async function runHistory(script: Script): Promise<Result> {
           : undefined,
       staleMs: () => Math.max(0, ...weather.on('stale-tasks').map(({ fault }) => fault.ms)),
       isolated: (task) => network.isolated(task),
+      diskLost: () =>
+        weather.on('disks-lost').some(({ fault, random }) => random.chance(fault.share)),
     },
     script.tasks,
   );
   const lives = new Map<string, TenantLife>();
   const life = (tenantId: string): TenantLife => lives.get(tenantId)!;
   const all = (): TenantLife[] => [...lives.values()];
+  const volumes = new SimVolumes({
+    clock,
+    random: randomOf(seed, 'volumes'),
+    contentOf: (task) => life(task.tenantId).nodes.contentOf(task),
+    copying: () => {
+      const slow = weather.on('copies');
+      if (slow.some(({ fault, random }) => random.chance(fault.failed))) return undefined;
+      return Math.max(500, ...slow.map(({ fault, random }) => random.int(500, fault.ms)));
+    },
+    removing: (task) => life(task.tenantId).judge.removingDisk(task),
+  });
   const control: ControlPlane = new ControlPlane({
     clock,
+    volumes,
     store,
     names,
     fargate,
@@ -72,7 +87,7 @@ export async function runHistory(script: Script): Promise<Result> {
     random: randomOf(seed, 'queues'),
     complain: (tenantId, what) => (lives.get(tenantId) ?? all()[0]!).judge.complain(what),
   });
-  const world = { clock, seed, fargate, network, weather, store, names, control, quietS };
+  const world = { clock, seed, fargate, network, weather, store, names, control, volumes, quietS };
   for (let index = 0; index < (script.tenants ?? 1); index++) {
     const tenantId = tenantName(index);
     lives.set(tenantId, tenantLife(tenantId, index, world));

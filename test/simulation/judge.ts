@@ -32,6 +32,10 @@ export class Judge {
   readonly violations: string[] = [];
   /** Incarnations of which a majority of the disks was lost by faults, or whose loss a person agreed to. */
   readonly excused = new Set<number>();
+  /** Incarnations of which acknowledged writes may be lost: no majority of the disks could be read when they ended, or who was left was taken. */
+  readonly lossy = new Set<number>();
+  /** Writes that a restore has taken back. */
+  readonly #takenBack = new Set<number>();
   /** Writes that clients were told are safe. */
   readonly acknowledged: { readonly write: number; readonly incarnation: number }[] = [];
   readonly #world: JudgeWorld;
@@ -72,6 +76,7 @@ export class Judge {
       this.complain(`S3: ${node.task.memberName} is told ${mode} after the latch`);
     }
     const last = Math.max(0, ...[...this.#formed].filter((number) => number < incarnation));
+    if (before === undefined && mode === 'restore') this.#began(last, answer.restore?.key ?? '');
     if (last > 0 && !this.excused.has(last)) {
       this.complain(
         `S5: incarnation ${incarnation} begins, a majority of the disks of ${last} is there, and nobody agreed`,
@@ -88,6 +93,37 @@ export class Judge {
           `S5: incarnation ${incarnation} begins while ${alive.length} members of ${raft.incarnation} run`,
         );
       }
+    }
+  }
+
+  /** Where a new incarnation has its data from decides what of the old one may be missing in it. */
+  #began(last: number, key: string): void {
+    const nodes = this.#world.nodes();
+    const record = this.#world.record();
+    const content = new Set(nodes.bucket.at(key)?.snapshot.content);
+    const again = [...content].filter((write) => this.#takenBack.has(write));
+    if (again.length > 0) this.complain(`${again.length} writes that a restore had taken back are there again`);
+    const incarnation = record?.incarnation;
+    const source = incarnation?.state === 'formed' ? undefined : incarnation?.restore;
+    if (record?.operation?.kind === 'restore' && record.restore?.prepared?.source.key === key) {
+      for (const { write } of this.acknowledged) if (!content.has(write)) this.#takenBack.add(write);
+      this.lossy.add(last);
+    }
+    const old = nodes.rafts.find((raft) => raft.incarnation === last);
+    const { voters, left } = old?.readable() ?? { voters: 1, left: 0 };
+    // Whoever answers goes before disks (decisions/0079).
+    if (source?.kind === 'survivor' || left < quorumOf(voters)) this.lossy.add(last);
+  }
+
+  /** S6: a disk that may yet be what everything comes back of is removed. */
+  removingDisk(task: Task): void {
+    const { status } = this.#world.record() ?? {};
+    if (status === undefined || ['deleting', 'hibernated'].includes(status.phase)) return;
+    const nodes = this.#world.nodes();
+    const { raft, disk } = nodes.byName.get(task.memberName) ?? {};
+    if (!raft || !disk?.kept || raft !== nodes.rafts.at(-1)) return;
+    if (raft.newest().get(disk.etcdId)?.isLearner === false) {
+      this.complain(`S6: the disk of ${task.memberName}, a voter, is removed`);
     }
   }
 
@@ -155,6 +191,8 @@ export class Judge {
   lost(raft: Raft): void {
     const { voters, left } = raft.survival();
     if (left < quorumOf(voters)) this.excused.add(raft.incarnation);
+    const readable = raft.readable();
+    if (readable.left < quorumOf(readable.voters)) this.lossy.add(raft.incarnation);
   }
 
   acknowledge(write: number, raft: Raft): void {
@@ -170,6 +208,11 @@ export class Judge {
     // Five voters and a newcomer; whoever leaves waits for its task to be STOPPED, and several may do so at once.
     if (members.length > 12) this.complain(`${members.length} members are on record`);
     const { number, state } = record.incarnation;
+    // Ordered by a person: everybody is stopped.
+    if (record.operation?.kind === 'restore' && record.restore?.fencedAt !== undefined) {
+      this.#agreed.add(record.restore.incarnation);
+      this.excused.add(record.restore.incarnation);
+    }
     if (record.remediation?.approved) {
       this.#agreed.add(number);
       this.excused.add(number);
@@ -215,7 +258,7 @@ export class Judge {
     if (led.length > 1) this.complain('S9: two clusters of one tenant have leaders');
   }
 
-  /** No acknowledged write is lost as long as a majority of its disks was left. */
+  /** No acknowledged write is lost as long as a majority of its disks was left, and nobody wanted it back as it was. */
   data(raft: Raft | undefined): void {
     const holder = raft?.leader ?? [...(raft?.disks.values() ?? [])][0];
     const there = new Set(raft && holder ? raft.content(holder) : []);
@@ -232,7 +275,7 @@ export class Judge {
   /** A write of an old incarnation may have been lost when that or a later one was. */
   #isExcused(from: number, to: number): boolean {
     for (let incarnation = from; incarnation < Math.max(to, from + 1); incarnation++) {
-      if (this.excused.has(incarnation)) return true;
+      if (this.lossy.has(incarnation)) return true;
     }
     return false;
   }

@@ -43,6 +43,15 @@ const behind = script(1, [
 ]);
 const survivors = { ...behind, spec: { ...behind.spec, members: 5 as const } };
 
+/** Restored to before nearly all that was written, and everything gone before the first backup of that. */
+const restored: Script = {
+  ...script(1, [{ kind: 'all-die', atS: 137 }]),
+  wishes: [{ id: 0, atS: 120, forS: 1, kind: 'restore', back: 1 }],
+};
+/** All gone at once, the disks kept. */
+const plainKept = script(1, [{ kind: 'all-die', atS: 130 }]);
+const kept = { ...plainKept, spec: { ...plainKept.spec, volume: 'ebs' as const } };
+
 const core = '../../lambdas/core';
 type Module = Record<string, (...args: never[]) => unknown>;
 
@@ -134,6 +143,29 @@ const mutations: readonly [story: string, mutation: () => void, history: Script,
     () => mutate(`${core}/storm.ts`, () => ({ checkFleet: async () => ({ allowed: true }) })),
     storm,
     /S8: a voter is removed in a storm/,
+  ],
+  [
+    'nobody writes down what a restored incarnation began from',
+    () => mutate(`${core}/backup/beginning.ts`, () => ({ noteBeginning: async () => undefined })),
+    restored,
+    /writes that a restore had taken back are there again/,
+  ],
+  [
+    'nobody looks at the disks that are kept',
+    () => {
+      rulesOff();
+      mutate(`${core}/remediation/kept-disks.ts`, () => ({
+        leftDisks: () => ({ kind: 'known', disks: [], without: [] }),
+      }));
+    },
+    kept,
+    /acknowledged writes are lost/,
+  ],
+  [
+    'nobody removes the disks that former members have left',
+    () => mutate('../../lambdas/sweep/disks.ts', () => ({ removeLeftDisks: async () => undefined })),
+    kept,
+    /nobody removes the disks vol-/,
   ],
 ];
 

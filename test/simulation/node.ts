@@ -2,6 +2,7 @@ import type { BackupOrder, EtcdState } from '../../lambdas/core/wire/admin.ts';
 import type { JoinAnswer } from '../../lambdas/core/wire/join.ts';
 import type { FakeCertificates } from '../fakes/fake-pki.ts';
 import type { VirtualClock } from '../fakes/sim/virtual-clock.ts';
+import type { Snapshot } from './bucket.ts';
 import type { Fargate, Task } from './fargate.ts';
 import type { Network } from './network.ts';
 import type { Disk, Raft } from './raft.ts';
@@ -59,4 +60,6 @@ export interface NodesOptions {
   readonly call: CallJoin;
   readonly events: NodeEvents;
   readonly slowLearners: () => number;
+  /** What a copy of a kept disk holds. */
+  readonly onCopy: (snapshotId: string) => Snapshot | undefined;
 }

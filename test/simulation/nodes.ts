@@ -12,7 +12,7 @@ import type {
 import { type JoinAnswer, joinAnswerSchema, type RestoreOrder } from '../../lambdas/core/wire/join.ts';
 import { type WorkOrder, workReportAnswerSchema } from '../../lambdas/core/wire/work.ts';
 import { FakeCertificates } from '../fakes/fake-pki.ts';
-import { Bucket } from './bucket.ts';
+import { Bucket, type Snapshot } from './bucket.ts';
 import { isAlive, isRunning, isWanted, type Task } from './fargate.ts';
 import { controlPlane } from './network.ts';
 import type { Node, NodesOptions, Route } from './node.ts';
@@ -66,6 +66,8 @@ export class Nodes implements NannyClient {
       node.state = 'stopped';
       const by = task.endedBy === 'fault' ? 'fault' : 'control-plane';
       if (node.disk) {
+        // Files that were gone before are not on the volume either.
+        if (node.disk.gone === undefined) node.disk.kept = task.diskStays;
         node.raft!.destroy(node.disk, by);
         options.events.lost(node.raft!);
       }
@@ -75,6 +77,13 @@ export class Nodes implements NannyClient {
       ended,
       stopWanted: (task) => options.events.stopping(task),
     });
+  }
+
+  /** On the disk of a task's member, as a scratch etcd that is started on it would have it. */
+  contentOf(task: Task): Snapshot | undefined {
+    const { raft, disk } = this.byName.get(task.memberName) ?? {};
+    if (!raft || !disk || (disk.gone !== undefined && !disk.kept)) return undefined;
+    return { content: raft.content(disk), revision: raft.baseRevision + disk.writes };
   }
 
   nodes(): Node[] {
@@ -246,7 +255,7 @@ export class Nodes implements NannyClient {
       // The rules for what a recovery starts from are none for a backup that is taken while all is well.
       if (key.endsWith(`-${node.task.memberName}.snap`)) this.#o.events.saving(node);
       const content = raft.content(disk);
-      const revision = raft.baseRevision + 1 + content.length - raft.base.length;
+      const revision = raft.baseRevision + content.length - raft.base.length;
       const doneAt = this.#world.now() + this.#o.random.int(200, 8_000);
       object = { snapshot: { content, revision }, doneAt };
       this.bucket.put(key, object.snapshot, doneAt);
@@ -336,6 +345,7 @@ export class Nodes implements NannyClient {
       clock,
       random,
       bucket: this.bucket,
+      onDisk: () => (task.snapshotId === undefined ? undefined : this.#o.onCopy(task.snapshotId)),
       post: async (progress) => {
         const answer = await this.#post(task, 'work', { orderId, progress });
         return answer === undefined ? undefined : workReportAnswerSchema.parse(answer);
@@ -350,7 +360,7 @@ export class Nodes implements NannyClient {
     const { prefix, afterRevision } = shipping.order;
     this.bucket.ship(prefix, afterRevision + 1, {
       content: raft.content(disk),
-      revision: raft.baseRevision + 1 + disk.writes,
+      revision: raft.baseRevision + disk.writes,
     });
   }
 

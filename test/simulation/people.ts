@@ -1,12 +1,15 @@
+import { readCatalogue } from '../../lambdas/core/backup/catalogue.ts';
 import { dutyOf } from '../../lambdas/core/duty.ts';
 import { membersIn } from '../../lambdas/core/members.ts';
 import type { OperationKind } from '../../lambdas/core/model/operation.ts';
 import type { TenantRecord } from '../../lambdas/core/model/tenant.ts';
+import { pinSource } from '../../lambdas/core/restore/pin.ts';
 import { waitsForApproval } from '../../lambdas/core/tenant-document.ts';
 import { versionChange, versionOf } from '../../lambdas/core/version-rules.ts';
 import { versionGate } from '../../lambdas/patch/gate.ts';
 import type { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import type { VirtualClock } from '../fakes/sim/virtual-clock.ts';
+import type { Bucket } from './bucket.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Random } from './random.ts';
 import type { Timed, Wish } from './script.ts';
@@ -15,12 +18,13 @@ export interface PeopleWorld {
   readonly clock: VirtualClock;
   readonly store: InMemoryTenantStore;
   readonly control: ControlPlane;
+  readonly bucket: Bucket;
   readonly record: () => TenantRecord | undefined;
   readonly random: Random;
 }
 
 /** Who owns the tenant: wants it otherwise now and then, and agrees to a recovery when asked. As the API does it. */
-export function people({ clock, store, control, record, random }: PeopleWorld) {
+export function people({ clock, store, control, bucket, record, random }: PeopleWorld) {
   const change = async (next: TenantRecord): Promise<void> => {
     // A message that is on its way already need not come before its time: the API sends one of its own.
     const { recheck: _recheck, ...rest } = next;
@@ -82,6 +86,25 @@ export function people({ clock, store, control, record, random }: PeopleWorld) {
         // The API takes a step to another minor only while all is well.
         if (kind === 'refused' || (kind.startsWith('minor') && tenant.remediation)) return;
         return begin('patch', { generation, spec: { ...spec, version: wish.version } });
+      }
+      case 'restore': {
+        const catalogue = await readCatalogue({ store, objects: bucket }, tenant.cell, tenant.tenantId);
+        const found = pinSource({ kind: 'newest' }, catalogue, tenant.cell);
+        if (found.kind === 'impossible') return;
+        const { revision, expectedRevision } = found.pin;
+        const to = expectedRevision - Math.floor((expectedRevision - revision) * wish.back);
+        const target = wish.back === 0 ? ({ kind: 'newest' } as const) : ({ kind: 'revision', revision: to } as const);
+        const pinned = pinSource(target, catalogue, tenant.cell);
+        if (pinned.kind === 'impossible') return;
+        const restore = {
+          operationId,
+          target,
+          pin: pinned.pin,
+          incarnation: tenant.incarnation.number,
+          knownRevision: Math.max(tenant.highestRevision, pinned.furthest),
+          requestedAt: at,
+        };
+        return begin('restore', { restore });
       }
       case 'replace': {
         const voting = membersIn(tenant, 'voting');

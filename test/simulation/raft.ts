@@ -41,6 +41,8 @@ export class Disk {
   opened = false;
   /** Nothing is left of it, and who is to blame. */
   gone: 'fault' | 'control-plane' | undefined;
+  /** What is on it outlives its process: the volume is kept, and can be read. */
+  kept = false;
   /** A learner has nothing before that time. */
   syncedAt = 0;
   /** It gets its entries a little later than the others. */
@@ -171,6 +173,16 @@ export class Raft {
   survival(): { voters: number; left: number } {
     const voters = votersOf(this.newest());
     const left = voters.filter(({ etcdId }) => this.disks.get(etcdId)?.gone !== 'fault').length;
+    return { voters: voters.length, left };
+  }
+
+  /** Voters, and how many of their disks can still be read: of a process that runs, or of a kept volume. */
+  readable(): { voters: number; left: number } {
+    const voters = votersOf(this.newest());
+    const left = voters.filter(({ etcdId }) => {
+      const disk = this.disks.get(etcdId);
+      return disk === undefined || disk.gone === undefined || disk.kept;
+    }).length;
     return { voters: voters.length, left };
   }
 

@@ -9,6 +9,8 @@ export type Wish =
   | { readonly kind: 'replace'; readonly victim: number }
   /** Automation is off for a while. */
   | { readonly kind: 'pause' }
+  /** In place: to the newest state, or so much of what there is back from it (0 to 1). */
+  | { readonly kind: 'restore'; readonly back: number }
   | { readonly kind: 'delete' };
 
 /** `victim`: which of the tasks that run then, counted round. */
@@ -25,6 +27,12 @@ export type Fault =
   | { readonly kind: 'task-dies'; readonly victim: number }
   | { readonly kind: 'etcd-dies'; readonly victim: number }
   | { readonly kind: 'disk-dies'; readonly victim: number }
+  /** Every task of the tenant at once. */
+  | { readonly kind: 'all-die' }
+  /** Volumes go with the tasks that end meanwhile, so many of them. */
+  | { readonly kind: 'disks-lost'; readonly share: number }
+  /** Copies of disks take up to so long, and the call fails so often. */
+  | { readonly kind: 'copies'; readonly failed: number; readonly ms: number }
   | { readonly kind: 'zone-dies'; readonly zone: string }
   | { readonly kind: 'zone-cut'; readonly zone: string }
   | {
@@ -142,6 +150,7 @@ function drawWish(random: Draw, version: string): Wish {
     }),
     () => ({ kind: 'replace', victim: random.int(0, 9) }),
     () => (random.chance(0.4) ? { kind: 'pause' } : { kind: 'resize', size: 'xlarge' }),
+    () => ({ kind: 'restore', back: random.chance(0.3) ? 0 : random.next() }),
     () => (random.chance(0.3) ? { kind: 'delete' } : { kind: 'replace', victim: random.int(0, 9) }),
   ])();
 }
@@ -162,6 +171,9 @@ function drawFault(random: Draw): Fault {
     () => ({ kind: 'clock', jumpMs: random.int(-120, 120) * 1_000 }),
     () => ({ kind: 'task-dies', victim }),
     () => ({ kind: 'task-dies', victim }),
+    () => ({ kind: 'all-die' }),
+    () => (random.chance(0.5) ? { kind: 'all-die' } : { kind: 'disks-lost', share: some(1) }),
+    () => ({ kind: 'copies', failed: some(0.8), ms: random.int(1_000, 300_000) }),
     () => ({ kind: 'etcd-dies', victim }),
     () => ({ kind: 'disk-dies', victim }),
     () => ({ kind: 'zone-dies', zone }),

@@ -38,7 +38,7 @@ export function statusOf(node: Node, now: Date, world: StatusWorld): NannyStatus
 function shippingOf({ shipping, raft, disk }: Node, now: Date): Pick<NannyStatus, 'backup'> {
   if (!shipping?.order.ship) return {};
   if (raft && disk?.up && disk.opened) {
-    shipping.revision = Math.max(shipping.revision, raft.baseRevision + 1 + disk.writes);
+    shipping.revision = Math.max(shipping.revision, raft.baseRevision + disk.writes);
     shipping.at = now.toISOString();
   }
   const { chain } = shipping.order;
@@ -59,7 +59,7 @@ function about(node: Node, raft: Raft, disk: Disk, world: StatusWorld) {
       etcdId: disk.etcdId,
       clusterId: raft.clusterId,
       version: node.boot!.version,
-      revision: raft.baseRevision + 1 + disk.writes,
+      revision: raft.baseRevision + disk.writes,
       raftTerm: disk.term,
       raftIndex: disk.log.length * entries,
       raftAppliedIndex: disk.commit * entries,

@@ -11,6 +11,7 @@ import type { Network } from './network.ts';
 import { Nodes } from './nodes.ts';
 import { people } from './people.ts';
 import { randomOf } from './random.ts';
+import type { SimVolumes } from './volumes.ts';
 import type { Weather } from './weather.ts';
 
 export interface TenantWorld {
@@ -22,6 +23,7 @@ export interface TenantWorld {
   readonly store: WatchedStore;
   readonly names: InMemoryNameRegistry;
   readonly control: ControlPlane;
+  readonly volumes: SimVolumes;
   /** Clients write less often after that, s of the history. */
   readonly quietS: number;
 }
@@ -38,7 +40,7 @@ export interface TenantLife {
 }
 
 export function tenantLife(tenantId: string, index: number, world: TenantWorld): TenantLife {
-  const { clock, seed, fargate, network, weather, store, names, control } = world;
+  const { clock, seed, fargate, network, weather, store, names, control, volumes } = world;
   // The first tenant's randomness does not depend on how many there are.
   const stream = (name: string) => randomOf(seed, index === 0 ? name : `${name} ${index}`);
   const start = clock.now().getTime();
@@ -64,10 +66,18 @@ export function tenantLife(tenantId: string, index: number, world: TenantWorld):
     random: stream('nodes'),
     call: (route, body, task) => control.callJoin(route, body, task),
     events: judge,
+    onCopy: (snapshotId) => volumes.onCopy(snapshotId),
     slowLearners: () =>
       weather.on('slow-learners').reduce((most, { fault }) => Math.max(most, fault.factor), 1),
   });
-  const { grant } = people({ clock, store, control, record: () => record, random: stream('people') });
+  const { grant } = people({
+    clock,
+    store,
+    control,
+    bucket: nodes.bucket,
+    record: () => record,
+    random: stream('people'),
+  });
 
   const clients = stream('users');
   let written = 0;
@@ -91,7 +101,7 @@ export function tenantLife(tenantId: string, index: number, world: TenantWorld):
     judge,
     record: () => record,
     grant,
-    problems: () => problemsAtEnd({ tenantId, record, fargate, nodes, names, judge }),
+    problems: () => problemsAtEnd({ tenantId, record, fargate, nodes, names, judge, volumes }),
   };
 }
 

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { beginningOf } from '../../core/backup/beginning.ts';
 import { holderOf, lastOf, mayBackUp, withBackups } from '../../core/backup/duty.ts';
 import { slotAfter } from '../../core/backup/schedule.ts';
 import { rpoOf } from '../../core/backup/stream.ts';
@@ -70,11 +71,19 @@ function told(
 function restorable(tenant: TenantRecord, backups: readonly Backup[], now: Date) {
   const last = lastOf(tenant);
   const holder = holderOf(tenant);
-  const own = backups
-    .filter(({ incarnation, damaged }) => incarnation === last?.incarnation && damaged === undefined)
+  const usable = backups.filter(
+    ({ incarnation, damaged }) => incarnation === tenant.incarnation.number && damaged === undefined,
+  );
+  const own = usable
+    .filter(({ madeOf }) => madeOf === undefined)
     .map(({ contentAt }) => contentAt)
     .sort();
-  if (last === undefined || own[0] === undefined) return undefined;
+  if (last === undefined || own[0] === undefined) {
+    const beginning = beginningOf(usable, tenant.incarnation.number);
+    return (
+      beginning && { from: beginning.contentAt, until: beginning.contentAt, revision: beginning.revision }
+    );
+  }
   const windowFrom = new Date(now.getTime() - tenant.spec.backup.pointInTimeHours * 3_600_000).toISOString();
   const first = own.findLast((at) => at <= windowFrom) === undefined ? own[0] : windowFrom;
   const isShipped = holder !== undefined && holder.upToDateAt > last.contentAt;

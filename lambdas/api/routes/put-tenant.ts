@@ -73,6 +73,7 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
       ],
     },
     incarnation: { state: 'gathering', number, token: deps.ids.clusterToken() },
+    firstIncarnation: number,
     members: {},
     operation: { operationId: operation.operationId, kind: 'create' },
     fence: 0,

@@ -15,8 +15,9 @@ import { newOperation, record } from '../operations.ts';
 import { ApiError } from '../problem.ts';
 import { noQuery, tenantParams } from '../schemas.ts';
 import { announce, refuseWhileDeleting, withOperation } from '../start-operation.ts';
-import { cellOf, changeTenant, documentOf, requireTenant } from '../tenant-access.ts';
+import { cellOf, changeTenant, documentOf } from '../tenant-access.ts';
 import { chooseVersion } from '../versions.ts';
+import { deletedTenant, type Restorable } from './deleted-tenant.ts';
 import { checkQuota, firstIncarnation } from './put-tenant.ts';
 
 export const restoreBodySchema = z.strictObject({
@@ -79,7 +80,7 @@ export const restoreTenant = endpoint({
     'In place: a worker prepares the wanted state beside the running cluster; only when that is safe the old members are ' +
     'stopped, and a new incarnation begins from it under the same name and certificates. What was written after the ' +
     'restored state is lost. With `into` a new tenant with its own certificate authority is made, and this one is not ' +
-    'touched. The estimate says what would come of it; with `dryRun` nothing is begun.',
+    'touched. A deleted tenant can be restored `into` a new one, of the same name too, for 35 days. The estimate says what would come of it; with `dryRun` nothing is begun.',
   params: tenantParams,
   query: noQuery,
   body,
@@ -90,11 +91,12 @@ export const restoreTenant = endpoint({
   refusals: [403, 404, 409, 413, 415, 422],
   async handle({ params: { tenantId }, body: { to, into, dryRun, version } }, context) {
     const { deps } = context;
-    const source = await requireTenant(deps, tenantId);
-    refuse(source, into);
+    const living = await deps.store.get(tenantId);
+    const source = living ?? (await deletedTenant(deps, tenantId, into));
+    if (living !== undefined) refuse(living, into);
     if (into !== undefined) await refuseTaken(context, into);
     const spec = version === undefined ? source.spec : { ...source.spec, version: chosen(context, version) };
-    const wanted = await plan(context, { ...source, spec }, targetOf(to));
+    const wanted = await plan(context, { ...source, spec }, targetOf(to), living);
     const { pin, estimatedSeconds: seconds, restore } = wanted;
     const estimate = {
       from: tenantId,
@@ -116,7 +118,7 @@ export const restoreTenant = endpoint({
     if (dryRun) return { status: 200, body: { estimate, tenant: null, operation: null } };
     const begun =
       into === undefined
-        ? await inPlace(context, source, wanted.restore)
+        ? await inPlace(context, tenantId, wanted.restore)
         : await clone(context, { ...source, spec }, into, wanted.restore);
     return {
       status: 202,
@@ -167,14 +169,20 @@ async function refuseTaken({ deps }: Context, into: string): Promise<void> {
   throw new ApiError('conflict', `There is a tenant "${into}" already. Choose another name for the clone.`);
 }
 
-async function plan({ deps }: Context, source: TenantRecord, target: RestoreTarget) {
+async function plan(
+  { deps }: Context,
+  source: Restorable,
+  target: RestoreTarget,
+  living: TenantRecord | undefined,
+) {
   const { tenantId, cell: cellId, spec } = source;
   const { store } = deps;
   if (target.kind === 'time' && Date.parse(target.at) > deps.clock.now().getTime()) {
     throw new ApiError('conflict', `${target.at} has not come yet: nothing can be restored of then.`);
   }
   const objects = deps.objectsOf(cellOf(deps, source));
-  const found = pinSource(target, await readCatalogue({ store, objects }, cellId, tenantId), cellId);
+  const catalogue = await readCatalogue({ store, objects }, cellId, tenantId);
+  const found = pinSource(target, { ...catalogue, first: living?.firstIncarnation }, cellId);
   if (found.kind === 'impossible') {
     throw new ApiError('conflict', `Nothing is restored of "${tenantId}": ${found.problem}.`);
   }
@@ -188,8 +196,9 @@ async function plan({ deps }: Context, source: TenantRecord, target: RestoreTarg
   const restore: Omit<Restore, 'operationId'> = {
     target,
     pin,
-    incarnation: source.incarnation.number,
-    knownRevision: Math.max(source.highestRevision, furthest),
+    // A clone has its own.
+    incarnation: living?.incarnation.number ?? 1,
+    knownRevision: Math.max(living?.highestRevision ?? 0, furthest),
     requestedAt: deps.clock.now().toISOString(),
   };
   return { pin, estimatedSeconds, restore };
@@ -208,7 +217,7 @@ const told = ({ target, pin }: Wanted): string => {
   return `${what}, from backup ${pin.backupId} of ${pin.from} and ${pin.segments} segments`;
 };
 
-async function inPlace(context: Context, { tenantId }: TenantRecord, wanted: Wanted) {
+async function inPlace(context: Context, tenantId: string, wanted: Wanted) {
   const { deps } = context;
   const operation = newOperation(context, tenantId, 'restore', `Restore asked for: ${told(wanted)}`);
   const { operationId } = operation;
@@ -223,7 +232,7 @@ async function inPlace(context: Context, { tenantId }: TenantRecord, wanted: Wan
   return { tenant, operation };
 }
 
-async function clone(context: Context, source: TenantRecord, into: string, wanted: Wanted) {
+async function clone(context: Context, source: Restorable, into: string, wanted: Wanted) {
   const { deps, caller } = context;
   await checkQuota(context);
   const number = await firstIncarnation(context, into);
@@ -248,6 +257,7 @@ async function clone(context: Context, source: TenantRecord, into: string, wante
       conditions: [{ type: 'Ready', status: 'False', reason: 'Creating', message, since }],
     },
     incarnation: { state: 'gathering', number, token: deps.ids.clusterToken() },
+    firstIncarnation: number,
     members: {},
     restore: { ...wanted, operationId, incarnation: number, knownRevision: 0 },
     fence: 0,
@@ -257,6 +267,8 @@ async function clone(context: Context, source: TenantRecord, into: string, wante
   const tenant = withOperation(fresh, operation, now);
   await deps.store.create(tenant);
   await announce(context, tenant, operation);
-  await record(deps, { tenantId: from, operationId }, 'seen', `A clone of it is made: ${into}.`);
+  // The timeline of one that is deleted is closed.
+  if (from !== into && (await deps.store.get(from)) !== undefined)
+    await record(deps, { tenantId: from, operationId }, 'seen', `A clone of it is made: ${into}.`);
   return { tenant, operation };
 }

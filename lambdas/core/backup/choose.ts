@@ -1,6 +1,7 @@
 import { type Backup, type DeltaRef, deltaPrefix } from '../model/backup.ts';
 import type { RestoreTarget } from '../model/restore.ts';
 import type { Catalogue, OrderWork } from '../step.ts';
+import { beginningOf } from './beginning.ts';
 import { type Chain, chainOf, closedAtMs, type Until } from './chain.ts';
 
 export interface Choice {
@@ -89,14 +90,38 @@ function behind(catalogue: Catalogue, full: Backup, until?: Until): Behind {
   };
 }
 
+/**
+ * The present incarnation's, or where it has none that can be used, the state that it was made of: never what a
+ * restore has taken back.
+ */
 function newest(catalogue: Catalogue): Chosen {
+  const { backups, first = 1 } = catalogue;
+  /** What the incarnation seen last was made of, where that is known. */
+  let made: Backup['madeOf'];
   for (const incarnation of incarnationsOf(catalogue)) {
-    const [full] = fullsOf(catalogue, incarnation);
-    if (full === undefined) continue;
-    // No older one can reach further: its segments lead over this one's revision.
-    const found = behind(catalogue, full);
-    const { chain } = found;
-    return chosen(full, found, chain.kind === 'gap' ? { revision: chain.last } : undefined);
+    if (made !== undefined && incarnation > made.incarnation) continue;
+    if (made === undefined && incarnation < first) {
+      return none('there is no full backup yet that can be used, only those of a deleted tenant of the same name');
+    }
+    const until = made?.incarnation === incarnation ? { revision: made.revision } : undefined;
+    const isWithin = ({ revision }: Backup): boolean => until === undefined || revision <= until.revision;
+    const full = made !== undefined && until === undefined ? undefined : fullsOf(catalogue, incarnation).find(isWithin);
+    if (full !== undefined) {
+      // No older one can reach further: its segments lead over this one's revision.
+      const found = behind(catalogue, full, until);
+      const { chain } = found;
+      return chosen(full, found, chain.kind === 'gap' ? { revision: chain.last } : until);
+    }
+    const before = beginningOf(backups, incarnation)?.madeOf;
+    if (before !== undefined && before.tenantId !== backups[0]!.tenantId) {
+      return none(`every full backup of this tenant is damaged or missing; it began as a clone of "${before.tenantId}"`);
+    }
+    if (made !== undefined && before === undefined) {
+      return none(
+        `no full backup is left of what the cluster was made of (revision ${made.revision} of incarnation ${made.incarnation}); what came after that a restore has taken back: it is to be had by its revision or time only`,
+      );
+    }
+    made = before;
   }
   return none('every full backup of this tenant is damaged or missing');
 }
@@ -199,10 +224,10 @@ export function orderOf(
   cell: string,
   version: string,
 ): OrderWork['order'] {
-  const { key, sha256, bytes, revision, tenantId, incarnation } = full;
+  const { key, sha256, bytes, revision, bumpRevision, tenantId, incarnation } = full;
   return {
     etcdVersion: version,
-    source: { kind: 'full', key, sha256, bytes, revision },
+    source: { kind: 'full', key, sha256, bytes, revision, ...(bumpRevision && { bumpRevision }) },
     deltas: { prefix: deltaPrefix(cell, tenantId, incarnation), ...(except && { except: [...except] }) },
     ...(until && { until }),
   };

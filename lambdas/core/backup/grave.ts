@@ -9,10 +9,14 @@ const dayMs = 24 * 60 * 60_000;
 export const backupsOfDeletedMs = 35 * dayMs;
 
 /** Written before the record goes: whatever ends in between, somebody comes for the backups. */
-export const graveOf = ({ tenantId, cell }: Pick<TenantRecord, 'tenantId' | 'cell'>, now: Date): Grave =>
+export const graveOf = (
+  { tenantId, cell, spec }: Pick<TenantRecord, 'tenantId' | 'cell' | 'spec'>,
+  now: Date,
+): Grave =>
   graveSchema.parse({
     tenantId,
     cell,
+    spec,
     deletedAt: now.toISOString(),
     nextCheckAt: new Date(now.getTime() + backupsOfDeletedMs).toISOString(),
   });

@@ -1,5 +1,6 @@
 import type { Backup, DeltaRef } from '../model/backup.ts';
 import type { Catalogue } from '../step.ts';
+import { beginningOf } from './beginning.ts';
 import { closedAtMs } from './chain.ts';
 
 const hourMs = 60 * 60_000;
@@ -38,6 +39,7 @@ export function retain({ backups, deltas }: Catalogue, pointInTimeHours: number,
 
   keep(usable.at(-1));
   keep(usable.filter(({ proof }) => proof !== undefined).at(-1));
+  keep(beginningNeeded(usable, backups));
   for (const backup of backups) {
     const isYoung = timeOf(backup) > now.getTime() - 5 * weekMs;
     if (timeOf(backup) >= windowFrom || (backup.damaged !== undefined && isYoung)) keep(backup);
@@ -84,6 +86,23 @@ export function retain({ backups, deltas }: Catalogue, pointInTimeHours: number,
       deltas: all.flatMap((each) => (each.isKept ? [] : [each.delta])),
     },
   };
+}
+
+/** It tells, and is, what the present incarnation was made of: until one of its own is known to be good. */
+function beginningNeeded(usable: readonly Backup[], all: readonly Backup[]): Backup | undefined {
+  const present = Math.max(0, ...all.map(({ incarnation }) => incarnation));
+  const isProven = usable.some(
+    ({ incarnation, proof, madeOf }) =>
+      incarnation === present && proof !== undefined && madeOf === undefined,
+  );
+  return isProven ? undefined : beginningOf(all, present);
+}
+
+/** Keys that go with these: an object that another manifest still names stays (a tenant woken up began from its last backup). */
+export function keysOf(dropped: readonly Backup[], all: readonly Backup[]): string[] {
+  const gone = new Set(dropped.map(({ backupId }) => backupId));
+  const needed = new Set(all.filter(({ backupId }) => !gone.has(backupId)).map(({ key }) => key));
+  return [...new Set(dropped.map(({ key }) => key))].filter((key) => !needed.has(key));
 }
 
 const timeOf = ({ contentAt }: Backup): number => Date.parse(contentAt);

@@ -14,6 +14,8 @@ export const backupReasons = [
   'replacement',
   /** Of etcd's users, roles and rights, which no change stream tells. */
   'users-changed',
+  /** Taken by nobody: what a restored, recovered or woken incarnation began from, until it has one of its own. */
+  'beginning',
 ] as const;
 export type BackupReason = (typeof backupReasons)[number];
 
@@ -27,6 +29,9 @@ export const proofSchema = z.strictObject({
   hash: z.int(),
   seconds: z.number(),
 });
+
+/** Whose state something is: a restored one goes on from what may be long ago, or another tenant's. */
+export const madeOfSchema = z.strictObject({ tenantId: tenantIdSchema, incarnation: z.int().min(1) });
 
 /**
  * One full backup: manifest of an object in S3. Written only once the object is published and etcd's own hash in it has
@@ -42,8 +47,12 @@ export const backupSchema = z.strictObject({
   /** Of the whole object, hex. */
   sha256: z.string(),
   bytes: z.int(),
-  /** Highest revision in it, read from the file itself. */
+  /** Highest revision in it, read from the file itself; of a beginning as its incarnation counts, bump included. */
   revision: z.int(),
+  /** Of a beginning: its object counts as the incarnation before did, and is restored with this. */
+  bumpRevision: z.int().min(1).optional(),
+  /** Of a beginning: the state that it is, in the numbers of the incarnation that it was. */
+  madeOf: madeOfSchema.extend({ revision: z.int() }).optional(),
   etcdVersion: etcdVersionSchema,
   member: memberNameSchema,
   reason: z.enum(backupReasons),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { madeOfSchema } from './backup.ts';
 import { etcdVersionSchema, isoTimeSchema, tenantIdSchema } from './names.ts';
 
 /** What a recovery, a restore or a wake starts from (S6). */
@@ -12,6 +13,8 @@ export const restoreSourceSchema = z.strictObject({
   revision: z.int(),
   /** Added to every revision, so that watchers notice (etcd recovery guide; HyperShift uses 1e9 too). */
   bumpRevision: z.int().min(1),
+  /** Whose state it is. Absent on records of before: the incarnation that the key names. */
+  madeOf: madeOfSchema.optional(),
 });
 
 export type RestoreSource = z.infer<typeof restoreSourceSchema>;
@@ -38,6 +41,8 @@ export const pinSchema = z.strictObject({
   bytes: z.int(),
   /** Of the full backup alone. */
   revision: z.int(),
+  /** It is what its incarnation began from, and is restored with this. */
+  bumpRevision: z.int().min(1).optional(),
   etcdVersion: etcdVersionSchema,
   /** Where the segments are; absent: none is needed. */
   deltas: z.string().optional(),

@@ -155,6 +155,8 @@ export const tenantRecordSchema = z.strictObject({
   spec: tenantSpecSchema,
   status: statusSchema,
   incarnation: incarnationSchema,
+  /** Lower ones were those of a deleted tenant of the same name, whose backups are kept. @default 1 */
+  firstIncarnation: z.int().min(1).optional(),
   /** Mostly at most 7: five voters, a surge learner, one on its way out. More while the tasks of a zone that died are not confirmed STOPPED. */
   members: z.record(memberNameSchema, memberSchema),
   /** The operation that is being worked on; absent when there is none. */

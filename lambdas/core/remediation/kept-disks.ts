@@ -5,7 +5,7 @@ import type { MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { waitSoon } from '../primitives/decide.ts';
 import { workTowards } from '../restore/prepare.ts';
-import { bumpFor } from '../restore/source.ts';
+import { bumpFor, ownState } from '../restore/source.ts';
 import { type Decision, type Observation, step, taskState } from '../step.ts';
 import { minorOf } from '../version-rules.ts';
 
@@ -113,6 +113,7 @@ export function lookAtDisks(
         ...output,
         revision,
         bumpRevision: bumpFor(tenant, revision),
+        madeOf: ownState(tenant),
       };
       return step({
         kind: 'note-disk',

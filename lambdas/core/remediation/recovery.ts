@@ -197,9 +197,20 @@ const beginFromStore = (
     recovery: { incarnation: incarnation.number, ...source, mustBeApproved: !loss.certain },
   });
 
-function lossWithBackup({ highestRevision: known }: TenantRecord, pin: Pin): string {
+function lossWithBackup({ highestRevision: known, incarnation }: TenantRecord, pin: Pin): string {
   const missing = known > pin.expectedRevision ? ` (${known} was seen before)` : '';
-  return `Best source is backup ${pin.backupId} with ${pin.segments} segments behind it, up to revision ${pin.expectedRevision}${missing}. Everything written after ${pin.contentAt} is lost.`;
+  return `Best source is backup ${pin.backupId} with ${pin.segments} segments behind it, up to revision ${pin.expectedRevision}${missing}${whatItIs(pin, incarnation.number)}. Everything written after ${pin.contentAt} is lost.`;
+}
+
+/** Where it is none that the present cluster has given: nobody should take it for one. */
+function whatItIs({ incarnation, bumpRevision, until }: Pin, present: number): string {
+  if (incarnation === present)
+    return bumpRevision === undefined
+      ? ''
+      : `: what incarnation ${present} began from, which has no backup of its own yet`;
+  return until?.revision === undefined
+    ? `: of incarnation ${incarnation}, before the one that is lost`
+    : `: of incarnation ${incarnation}, up to what the one that is lost was made of; nothing of its own can be used`;
 }
 
 const nobodyLeft = (loss: QuorumLoss): string =>

@@ -21,7 +21,8 @@ export function pinSource(target: RestoreTarget, catalogue: Catalogue, cell: str
   const { full, segments, until, except, estimatedSeconds, coveredUntil: contentAt } = chosen;
   // Of the segment that a time falls into only a part is replayed: the one before it is what surely comes.
   const sure = until?.at === undefined ? segments : segments.slice(0, -1);
-  const { backupId, incarnation, key, sha256, bytes, revision, etcdVersion, tenantId: from } = full;
+  const { backupId, incarnation, key, sha256, bytes, revision, bumpRevision, etcdVersion } = full;
+  const { tenantId: from } = full;
   return {
     kind: 'pinned',
     estimatedSeconds,
@@ -37,6 +38,7 @@ export function pinSource(target: RestoreTarget, catalogue: Catalogue, cell: str
       sha256,
       bytes,
       revision,
+      ...(bumpRevision && { bumpRevision }),
       etcdVersion,
       // Also without a segment now: for the newest state there may be some by the time the worker looks.
       deltas: deltaPrefix(cell, from, incarnation),

@@ -66,14 +66,14 @@ export function prepare(
   now: Date,
   { operationId, pin, zone, untiring = false }: Preparing,
 ): Preparation {
-  const { key: fullKey, sha256, bytes, revision, until, deltas, except } = pin;
+  const { key: fullKey, sha256, bytes, revision, bumpRevision, until, deltas, except } = pin;
   const view = workTowards(tenant, observation, now, {
     operationId,
     zone,
     untiring,
     order: {
       etcdVersion: tenant.spec.version,
-      source: { kind: 'full', key: fullKey, sha256, bytes, revision },
+      source: { kind: 'full', key: fullKey, sha256, bytes, revision, ...(bumpRevision && { bumpRevision }) },
       ...(deltas !== undefined && { deltas: { prefix: deltas, ...(except && { except }) } }),
       ...(until && { until }),
     },

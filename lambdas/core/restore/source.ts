@@ -24,6 +24,12 @@ export const bumpFor = (
   revision: number,
 ): number => bump * Math.max(1, Math.ceil((highestRevision + margin - revision) / bump));
 
+/** Of a source that is the present cluster's own. */
+export const ownState = ({ tenantId, incarnation }: TenantRecord) => ({
+  tenantId,
+  incarnation: incarnation.number,
+});
+
 const recoveryOf = ({ remediation, incarnation }: TenantRecord) =>
   remediation?.kind === 'recover' && remediation.recovery?.incarnation === incarnation.number
     ? remediation.recovery

@@ -13,7 +13,10 @@ export const workSourceSchema = z.discriminatedUnion('kind', [
     key: z.string(),
     sha256: z.string(),
     bytes: z.int(),
+    /** Once restored, bump included. */
     revision: z.int(),
+    /** The incarnation that it began counts from so much further on. */
+    bumpRevision: z.int().min(1).optional(),
   }),
   /** The task's own volume holds the disk of a former member: opened by a scratch etcd, only to be saved (S6). */
   z.strictObject({ kind: z.literal('disk') }),

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { WorkOrder } from '../../../lambdas/core/wire/work.ts';
 import { makePrivateDirectory } from '../files.ts';
 import { hasWal } from '../member-disk.ts';
-import { runEtcdutl } from '../restore.ts';
+import { bumpArguments, runEtcdutl } from '../restore.ts';
 import { fetchFailure, WorkError } from './failure.ts';
 import { type FetchDeps, fetchFull } from './fetch.ts';
 
@@ -51,6 +51,7 @@ export async function prepareSource(
       '--initial-cluster-token=scratch',
       `--initial-advertise-peer-urls=${peer}`,
       `--data-dir=${dataDirectory}`,
+      ...bumpArguments(source.bumpRevision),
     ],
     environment,
     signal,

@@ -47,13 +47,14 @@ export class SimBucket implements BackupObjects {
     const failure = this.failures.shift();
     if (failure !== undefined) return { progress: failure };
     const { source } = order;
-    const begin = source.kind === 'full' ? this.objects.get(source.key) : disk;
-    if (begin === undefined) {
+    const found = source.kind === 'full' ? this.objects.get(source.key) : disk;
+    if (found === undefined) {
       const problem = source.kind === 'full' ? `${source.key} is not there` : 'there is no data on the disk';
       return {
         progress: { state: 'failed', code: source.kind === 'full' ? 'damaged' : 'unusable', problem },
       };
     }
+    const begin = found + (source.kind === 'full' ? (source.bumpRevision ?? 0) : 0);
     const shipped = (order.deltas && this.#usable(order.deltas)) ?? begin;
     const end = Math.max(begin, shipped);
     const revision = Math.min(end, order.until?.revision ?? end);

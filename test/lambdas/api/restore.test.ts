@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { graveOf } from '../../../lambdas/core/backup/grave.ts';
 import { deltaPrefix } from '../../../lambdas/core/model/backup.ts';
 import { backup } from '../../contracts/tenant-record.ts';
 import { createWorld } from './world.ts';
@@ -128,5 +129,57 @@ describe('POST /v1/tenants/{id}/hibernate and wake', () => {
     expect((await world.send('POST', '/v1/tenants/acme/wake')).body.operation).toMatchObject({
       kind: 'wake',
     });
+  });
+});
+
+describe('POST /v1/tenants/{id}/restore of a deleted tenant', () => {
+  const delayed = 34 * 24 * 3_600_000;
+
+  async function deleted(): Promise<void> {
+    await backedUp();
+    const tenant = (await world.store.get('acme'))!;
+    await world.store.bury(graveOf({ ...tenant, spec: { ...tenant.spec, size: 'large' } }, world.deps.clock.now()));
+    await world.store.remove('acme', tenant.recordVersion);
+  }
+
+  test.each(['then', 'acme'])('into a new one, %s, with its spec, while its backups are kept', async (into) => {
+    await deleted();
+    world.advance(delayed);
+    const expected = await restore({ to: 1_200, into, dryRun: true });
+    expect(expected.body).toMatchObject({ estimate: { from: 'acme', into, revision: 1_200 }, tenant: null });
+    const { status, body } = await restore({ to: 1_200, into });
+    expect(status).toBe(202);
+    expect(body).toMatchObject({ tenant: { tenantId: into, phase: 'creating' }, operation: { kind: 'create' } });
+    const made = (await world.store.get(into))!;
+    expect(made.spec.size).toBe('large');
+    expect(made.restore?.pin).toMatchObject({ from: 'acme', backupId: '01B' });
+    // Nothing new goes below the keys of the old one.
+    expect(made.incarnation.number).toBe(into === 'acme' ? 2 : 1);
+  });
+
+  test('never in place: it says until when, and how', async () => {
+    await deleted();
+    const { status, body } = await restore({ to: 'newest' });
+    expect(status).toBe(409);
+    expect(body.detail).toMatch(/was deleted at 2026-11-22.*kept until 2026-12-27.*--into acme/);
+  });
+
+  test('after 35 days, or of a name that never was: no', async () => {
+    await deleted();
+    world.advance(35 * 24 * 3_600_000);
+    expect((await restore({ to: 'newest', into: 'then' })).body.detail).toContain('are being removed');
+    const never = await world.send('POST', '/v1/tenants/never/restore', { to: 'newest', into: 'then' });
+    expect(never.status).toBe(404);
+    expect(await world.store.get('then')).toBeUndefined();
+  });
+
+  test('one made again under the name is not the old one: newest is its own', async () => {
+    await deleted();
+    await world.send('PUT', '/v1/tenants/acme');
+    await world.finishCreation('acme');
+    const { status, body } = await restore({ to: 'newest' });
+    expect(status).toBe(409);
+    expect(body.detail).toContain('only those of a deleted tenant of the same name');
+    expect((await restore({ to: 1_200, into: 'then', dryRun: true })).status).toBe(200);
   });
 });
