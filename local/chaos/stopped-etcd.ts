@@ -10,7 +10,8 @@ import { etcdOf, type MemberTask, requireEtcd, signal } from './member-task.ts';
 export async function whileEtcdIsDown<T>(task: MemberTask, work: () => Promise<T> | T): Promise<T> {
   const pid = requireEtcd(task);
   const nanny = parentOf(pid);
-  if (nanny === undefined || !task.processes().includes(nanny)) throw new AwsError('NotRunning', `${task.member} does not run now.`, 409);
+  if (nanny === undefined || !task.processes().includes(nanny))
+    throw new AwsError('NotRunning', `${task.member} does not run now.`, 409);
   signal(nanny, 'SIGSTOP');
   try {
     signal(pid, 'SIGKILL');

@@ -113,7 +113,13 @@ async function debian(
     if (!release.includes(`VERSION_CODENAME=${suite}`)) throw new Error(`${given} is no Debian ${suite}.`);
     await must(machine, 'cp', ['-a', given, root]);
   }
-  for (const folder of ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/man', 'usr/share/locale'])
+  for (const folder of [
+    'var/cache/apt',
+    'var/lib/apt/lists',
+    'usr/share/doc',
+    'usr/share/man',
+    'usr/share/locale',
+  ])
     await rm(join(root, folder), { recursive: true, force: true });
   return root;
 }
@@ -137,7 +143,9 @@ async function must(machine: Machine, command: string, args: readonly string[]):
 /** `tar | docker import`. */
 function load(docker: string, root: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const tar = spawn('tar', ['--numeric-owner', '-C', root, '-c', '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const tar = spawn('tar', ['--numeric-owner', '-C', root, '-c', '.'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const importing = spawn(docker, ['import', ...args], { stdio: [tar.stdout, 'ignore', 'inherit'] });
     for (const child of [tar, importing]) child.on('error', reject);
     importing.on('close', (code) =>

@@ -19,15 +19,17 @@ export function baseImages(dockerfile: string): string[] {
 
 /** @throws Error for an image that nothing here can stand in for */
 export function recipeOf(image: string): Recipe {
-  const [, name, version, suite] =
-    /^(golang|node):(\d+(?:\.\d+)*)-([a-z]+)(?:-slim)?$/.exec(image) ?? [];
+  const [, name, version, suite] = /^(golang|node):(\d+(?:\.\d+)*)-([a-z]+)(?:-slim)?$/.exec(image) ?? [];
   if (name === undefined || version === undefined || suite === undefined)
-    throw new Error(`${image}: only golang:<version>-<suite> and node:<version>-<suite>[-slim] can be made here.`);
+    throw new Error(
+      `${image}: only golang:<version>-<suite> and node:<version>-<suite>[-slim] can be made here.`,
+    );
   return { image, kind: name === 'golang' ? 'go' : 'node', version, suite };
 }
 
 /** Whether `1.26.8` is what `1.26` promises. */
-export const fits = (promised: string, is: string): boolean => is === promised || is.startsWith(`${promised}.`);
+export const fits = (promised: string, is: string): boolean =>
+  is === promised || is.startsWith(`${promised}.`);
 
 /** What to do about an image name, from what the engine holds under it: labels, or undefined when it holds nothing. */
 export function decide(

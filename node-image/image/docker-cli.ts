@@ -24,7 +24,9 @@ export async function findDocker(machine: Machine): Promise<DockerCli> {
     throw new Error('There is no docker on PATH. On Debian: apt-get install docker.io, then start dockerd.');
   const problems: string[] = [];
   for (const path of found) {
-    const said = await machine.exec(path, ['version', '--format', '{{.Client.Version}}'], { timeoutMs: 20_000 });
+    const said = await machine.exec(path, ['version', '--format', '{{.Client.Version}}'], {
+      timeoutMs: 20_000,
+    });
     const version = said.stdout.toString('utf8').trim();
     if (said.code !== 0) {
       problems.push(`${path}: ${said.stderr.trim().split('\n').at(-1)}`);

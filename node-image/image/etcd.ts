@@ -131,7 +131,8 @@ export function imageSources(names: string, directory: string): Source[] {
   };
   return names.split(',').map((name) => {
     const source = all[name.trim()];
-    if (source === undefined) throw new Error(`There is no source "${name}": ${Object.keys(all).join(', ')}.`);
+    if (source === undefined)
+      throw new Error(`There is no source "${name}": ${Object.keys(all).join(', ')}.`);
     return source;
   });
 }

@@ -35,7 +35,11 @@ export interface ImageRequest {
 }
 
 /** Arguments of the build after the context folder is known. */
-export function buildArguments(docker: Pick<DockerCli, 'build'>, request: ImageRequest, context: string): string[] {
+export function buildArguments(
+  docker: Pick<DockerCli, 'build'>,
+  request: ImageRequest,
+  context: string,
+): string[] {
   const sources = request.sources ?? (request.etcd === undefined ? 'release,go' : 'directory,release,go');
   const given = {
     ETCD_SOURCES: sources,
@@ -85,9 +89,17 @@ async function main(machine: Machine): Promise<number> {
   } finally {
     if (context !== root) await rm(context, { recursive: true, force: true });
   }
-  const said = await machine.exec(docker.path, ['image', 'inspect', '--format', '{{.Size}} {{.Architecture}}', request.tag]);
+  const said = await machine.exec(docker.path, [
+    'image',
+    'inspect',
+    '--format',
+    '{{.Size}} {{.Architecture}}',
+    request.tag,
+  ]);
   const [size, architecture] = said.stdout.toString('utf8').trim().split(' ');
-  console.log(`${request.tag}: ${(Number(size) / 1e6).toFixed(0)} MB, ${architecture}, etcd ${request.versions.join(', ')}`);
+  console.log(
+    `${request.tag}: ${(Number(size) / 1e6).toFixed(0)} MB, ${architecture}, etcd ${request.versions.join(', ')}`,
+  );
   return 0;
 }
 

@@ -58,7 +58,9 @@ export function sbom(parts: SbomParts) {
     bomFormat: 'CycloneDX',
     specVersion: '1.6',
     version: 1,
-    metadata: { component: { ...nanny, 'bom-ref': 'image', name: 'etcd-nanny/node-image', type: 'container' } },
+    metadata: {
+      component: { ...nanny, 'bom-ref': 'image', name: 'etcd-nanny/node-image', type: 'container' },
+    },
     components: [nanny, node, ...packages, ...etcds.map(({ component }) => component), ...sorted(modules)],
     dependencies: [
       { ref: 'image', dependsOn: ['nanny', 'node', ...etcds.map(({ component }) => component['bom-ref'])] },
@@ -87,7 +89,8 @@ export function bundledPackages(files: readonly string[]): string[] {
 function npmComponent(path: string, lock: PackageLock): Component {
   const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
   const entry = lock.packages[path];
-  if (entry?.version === undefined) throw new Error(`${path} is in the bundle, but not in package-lock.json.`);
+  if (entry?.version === undefined)
+    throw new Error(`${path} is in the bundle, but not in package-lock.json.`);
   const [algorithm, digest] = entry.integrity?.split('-') ?? [];
   const purl = `pkg:npm/${name.replace('@', '%40')}@${entry.version}`;
   return {

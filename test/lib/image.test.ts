@@ -13,7 +13,9 @@ it('agrees with the task definitions on user and data folder', () => {
   expect(dockerfile).toMatch(new RegExp(`^VOLUME ${memberDataDir}$`, 'm'));
   // The folder is copied by its parent: only so it keeps its mode.
   expect(dockerfile).toContain(`chmod 0770 /out/lib/etcd`);
-  expect(dockerfile).toContain(`COPY --from=nanny --chown=${memberUser} /out/lib/ ${path.dirname(memberDataDir)}/`);
+  expect(dockerfile).toContain(
+    `COPY --from=nanny --chown=${memberUser} /out/lib/ ${path.dirname(memberDataDir)}/`,
+  );
 });
 
 it('is built from a context that has every source of the nanny', async () => {

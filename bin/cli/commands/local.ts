@@ -33,7 +33,12 @@ export function defineLocal(define: Define): void {
         )
         .addHelpText(
           'after',
-          examples('local start', 'local start --port 4800 --state /tmp/second', 'local start --detach', 'local start --runtime docker --state .local-docker'),
+          examples(
+            'local start',
+            'local start --port 4800 --state /tmp/second',
+            'local start --detach',
+            'local start --runtime docker --state .local-docker',
+          ),
         ),
     async (context, options) => {
       const stateDir = stateDirOf(context.world, options.state);

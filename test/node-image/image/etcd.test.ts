@@ -65,7 +65,9 @@ test.each([
   ['modules that are not the pinned ones', (name: string) => honest(name).replace(/h1:\S+/, 'h1:forged=')],
   ['another platform', (name: string) => honest(name).replace('GOARCH=arm64', 'GOARCH=amd64')],
 ])('binaries of %s are refused, with what they are', async (_what, say) => {
-  await expect(make([directorySource(given())], machine(say))).rejects.toThrow(/cannot be had\. directory: etcd is/);
+  await expect(make([directorySource(given())], machine(say))).rejects.toThrow(
+    /cannot be had\. directory: etcd is/,
+  );
 });
 
 test('a source that nobody knows is refused by name', () => {
@@ -74,5 +76,8 @@ test('a source that nobody knows is refused by name', () => {
 
 test('build info names the module that stands in for another one', () => {
   const text = `${info('server', 'v1', 'h1:a=').split('\tbuild')[0]}\tdep\texample.com/old\tv1.0.0\n\t=>\texample.com/new\tv1.1.0\th1:n=\n\tbuild\tGOOS=linux\n\tbuild\tGOARCH=amd64\n`;
-  expect(parseBuildInfo(text).modules.map(({ path }) => path)).toEqual(['go.uber.org/zap', 'example.com/new']);
+  expect(parseBuildInfo(text).modules.map(({ path }) => path)).toEqual([
+    'go.uber.org/zap',
+    'example.com/new',
+  ]);
 });

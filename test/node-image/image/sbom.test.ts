@@ -17,7 +17,9 @@ const parts: SbomParts = {
   nodeVersion: '24.21.0',
   bundled: ['node-image/src/main.ts', 'node_modules/zod/v4/core.js', 'node_modules/zod/index.js'],
   lock: JSON.parse(readFileSync(new URL('../../../package-lock.json', import.meta.url), 'utf8')),
-  etcd: [{ version: '3.6.16', source: 'go', binaries: { etcd: binary('server'), etcdutl: binary('etcdutl') } }],
+  etcd: [
+    { version: '3.6.16', source: 'go', binaries: { etcd: binary('server'), etcdutl: binary('etcdutl') } },
+  ],
 };
 
 test('it lists what is in the bundle with the version and hash that the lock has, and nothing else of the lock', () => {

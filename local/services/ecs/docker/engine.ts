@@ -63,7 +63,10 @@ export function createEngine(socketPath = '/var/run/docker.sock'): Engine {
     const status = answer.statusCode ?? 0;
     // 304: it is so already.
     if (status < 300 || status === 304) return document;
-    throw new EngineError(status, problemSchema.safeParse(document).data?.message ?? `Docker answered ${status}`);
+    throw new EngineError(
+      status,
+      problemSchema.safeParse(document).data?.message ?? `Docker answered ${status}`,
+    );
   }
   const harmless = async (statuses: readonly number[], work: Promise<unknown>): Promise<boolean> => {
     try {

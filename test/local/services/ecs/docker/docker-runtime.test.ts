@@ -55,7 +55,8 @@ class FakeEngine implements Engine {
   }
   networks = async () => this.leftNetworks;
   removeNetwork = async (id: string) => void this.asked.push(`remove network ${id}`);
-  connect = async (network: string, id: string, ip: string) => void this.asked.push(`connect ${id} ${network} ${ip}`);
+  connect = async (network: string, id: string, ip: string) =>
+    void this.asked.push(`connect ${id} ${network} ${ip}`);
   disconnect = async (network: string, id: string) => void this.asked.push(`disconnect ${id} ${network}`);
 }
 
@@ -121,7 +122,10 @@ test('a container has the limits, the address and the hardening of its task defi
 
 test('what it calls on loopback it finds at the gateway of its zone, where somebody listens', async () => {
   await runtime.start(spec());
-  expect(engine.bodies[1].Env).toEqual(['NANNY_JOIN_URL=http://10.20.64.1:4700/_api/x/prod', 'OTHER=127.0.0.1']);
+  expect(engine.bodies[1].Env).toEqual([
+    'NANNY_JOIN_URL=http://10.20.64.1:4700/_api/x/prod',
+    'OTHER=127.0.0.1',
+  ]);
   expect(gateways).toEqual(['10.20.64.1']);
 });
 
@@ -142,7 +146,9 @@ test('a network that cannot be made fails this start, and the next one tries aga
     if (refuse) throw new EngineError(403, 'Pool overlaps with other one on this address space');
     return make(body);
   };
-  await expect(runtime.start(spec())).rejects.toThrow(/ResourceInitializationError.*10\.20\.64\.0\/18.*overlaps/);
+  await expect(runtime.start(spec())).rejects.toThrow(
+    /ResourceInitializationError.*10\.20\.64\.0\/18.*overlaps/,
+  );
   refuse = false;
   await runtime.start(spec());
 });
