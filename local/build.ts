@@ -46,9 +46,9 @@ export async function buildNanny(options: {
   const directory = join(options.stateDir, 'node-image');
   mkdirSync(directory, { recursive: true });
   const file = join(directory, 'main.mjs');
-  await whenChanged(join(directory, 'main.hash'), options.repoDir, nannySources, { file }, () =>
-    bundleNanny(file),
-  );
+  await whenChanged(join(directory, 'main.hash'), options.repoDir, nannySources, { file }, async () => {
+    await bundleNanny(file);
+  });
   return file;
 }
 

@@ -1,20 +1,20 @@
-import { createServer } from 'node:net';
-import { nannyNodeFlags } from '../node-image/bundle.ts';
 import { createAdmin } from './admin.ts';
 import type { BusEvent, CloudContext, ServiceModule } from './aws/service.ts';
-import { buildNanny, type CdkContext, synthesize } from './build.ts';
+import { type CdkContext, synthesize } from './build.ts';
 import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { readAssembly, type StackTemplate } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
 import { ResourceRegistry } from './cloudformation/registry.ts';
 import { createContext, fileLog, networkContext, usageLog, vpcOf } from './context.ts';
+import type { RuntimeName } from './docker.ts';
 import { Endpoint } from './endpoint.ts';
-import { findEtcd } from './etcd.ts';
 import { Faults } from './faults.ts';
 import { CredentialStore } from './iam/credentials.ts';
 import { Iam } from './iam/iam.ts';
 import { createModules, type Modules } from './modules.ts';
+import { nodeImageUri } from './node-image.ts';
+import { createDockerRuntime } from './services/ecs/docker/docker-runtime.ts';
 import {
   administratorKey,
   type CloudFile,
@@ -24,6 +24,7 @@ import {
   readCloudFile,
   writeCloudFile,
 } from './state.ts';
+import { prepareTaskMachine } from './task-machine.ts';
 
 export interface LocalCloudOptions {
   /** @default 4700 */
@@ -34,6 +35,8 @@ export interface LocalCloudOptions {
   readonly repoDir: string;
   /** CDK context on top of what the local cloud sets (nodeImageUri, vpcCidr, ephemeral, etcdVersions). */
   readonly context?: CdkContext;
+  /** What tasks are: processes of this machine, or containers of its Docker engine. @default process */
+  readonly runtime?: RuntimeName | undefined;
   /** `<dir>/<version>/{etcd,etcdctl,etcdutl}`. @default the cache, which is filled when it is empty */
   readonly etcdDir?: string;
   /** Runs these templates instead of the app of `repoDir`: a directory such as cdk.out. */
@@ -72,7 +75,6 @@ export interface LocalCloud {
 export const defaultPort = 4700;
 const region = 'us-east-1';
 const accountId = '000000000000';
-export const nodeImageUri = 'etcd-nanny/node-image:local';
 
 /** @throws LocalCloudError with a sentence for people */
 export async function startLocalCloud(options: LocalCloudOptions): Promise<LocalCloud> {
@@ -114,7 +116,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
   const emit = (event: BusEvent): void => modules?.emit(event);
   const started: ServiceModule[] = [];
   try {
-    const { assemblyDir, images } = await build(options, port, onProgress);
+    const { assemblyDir, images, engine, vpcCidr } = await build(options, port, onProgress);
     const assembly = readAssembly(assemblyDir);
     if (options.edit) assembly.stacks.forEach(options.edit);
     const context = createContext({
@@ -136,6 +138,16 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       faults,
       assets: assembly.assets,
       images,
+      runtime:
+        engine &&
+        createDockerRuntime({
+          engine,
+          owner: stateDir,
+          vpcCidr,
+          endpointUrl: url,
+          onGateway: (address) => endpoint.alsoListen(address),
+          log,
+        }),
       vpcOf: (address) => vpcOf(registry, address, 'execute-api'),
     });
     for (const module of modules.all) for (const service of module.services) endpoint.add(service);
@@ -184,48 +196,31 @@ async function listen(endpoint: Endpoint, port: number): Promise<void> {
 
 /** Templates, functions and the nanny, made of the checkout as it is now. */
 async function build(options: LocalCloudOptions, port: number, onProgress: (line: string) => void) {
-  const { repoDir, stateDir } = options;
-  if (options.assemblyDir) return { assemblyDir: options.assemblyDir, images: {} };
-  const etcd = await findEtcd({
-    directory: options.etcdDir,
-    environment: options.environment ?? {},
+  const { repoDir, stateDir, etcdDir, runtime = 'process', environment = {} } = options;
+  if (options.assemblyDir) return { assemblyDir: options.assemblyDir, images: {}, vpcCidr: '' };
+  const machine = await prepareTaskMachine({
+    runtime,
+    // A block for each port, so that several clouds run side by side.
+    place: (((port - defaultPort) % 200) + 200) % 200,
+    repoDir,
+    stateDir,
+    etcdDir,
+    environment,
     onProgress,
   });
   const context: CdkContext = {
     nodeImageUri,
     ephemeral: true,
-    etcdVersions: etcd.versions,
-    // A block of loopback for each port, so that several clouds run side by side.
-    vpcCidr: `127.${20 + ((((port - defaultPort) % 200) + 200) % 200)}.0.0/16`,
+    etcdVersions: machine.versions,
+    vpcCidr: machine.vpcCidr,
     ...options.context,
   };
-  await requireAddresses(String(context.vpcCidr));
+  const vpcCidr = String(context.vpcCidr);
+  await machine.requireAddresses(vpcCidr);
   onProgress('Synthesizing the CDK app');
-  const [{ directory, fresh }, nanny] = await Promise.all([
-    synthesize({ repoDir, stateDir, context }),
-    buildNanny({ repoDir, stateDir }),
-  ]);
+  const { directory, fresh } = await synthesize({ repoDir, stateDir, context });
   if (!fresh) onProgress('Sources are unchanged: templates of the last start');
-  const images = {
-    [nodeImageUri]: {
-      command: [process.execPath, ...nannyNodeFlags, nanny],
-      environment: { NANNY_ETCD_DIR: etcd.directory },
-    },
-  };
-  return { assemblyDir: directory, images };
-}
-
-/** Every member listens on its own loopback address: Linux has all of 127.0.0.0/8, macOS only 127.0.0.1. */
-async function requireAddresses(vpcCidr: string): Promise<void> {
-  const address = vpcCidr.replace(/\.\d+\/\d+$/, '.4');
-  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-    const server = createServer().once('error', resolve);
-    server.listen(0, address, () => server.close(() => resolve(undefined)));
-  });
-  if (error)
-    throw new LocalCloudError(
-      `This machine has no address ${address} (${error.code}): each member needs a loopback address of its own. Linux has them all; on macOS run the local cloud in a Linux virtual machine or container.`,
-    );
+  return { assemblyDir: directory, images: machine.images, engine: machine.engine, vpcCidr };
 }
 
 interface Started {

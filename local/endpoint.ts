@@ -42,16 +42,14 @@ export class Endpoint {
   readonly #options: EndpointOptions;
   readonly #services = new Map<string, Service>();
   readonly #targets = new Map<string, JsonService>();
-  readonly #mounts: { prefix: string; handler: Mount }[] = [];
+  readonly #mounts: { prefix: string; handler: Mount; forTasks: boolean }[] = [];
   readonly #server: Server;
+  readonly #others: Server[] = [];
   #open = false;
 
   constructor(options: EndpointOptions) {
     this.#options = options;
-    this.#server = createServer((request, response) => void this.#serve(request, response));
-    // Long polls and slow functions answer late; the callers' own time-outs are the ones that count.
-    this.#server.requestTimeout = 0;
-    this.#server.keepAliveTimeout = 65_000;
+    this.#server = this.#newServer();
   }
 
   add(service: Service): void {
@@ -63,7 +61,7 @@ export class Endpoint {
 
   mount(prefix: string, handler: Mount): void {
     if (!prefix.startsWith('/_')) throw new Error(`Unsigned paths live below /_, ${prefix} does not.`);
-    this.#mounts.push({ prefix, handler });
+    this.#mounts.push({ prefix, handler, forTasks: prefix === '/_ecs/' });
   }
 
   /** Signed calls are answered from now on; before, the resources do not stand yet. */
@@ -82,11 +80,41 @@ export class Endpoint {
     });
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
+  /**
+   * The same port on one more address of this machine, for those who cannot reach loopback: containers. They get what
+   * tasks get on AWS, and no say over the local cloud.
+   */
+  alsoListen(address: string): Promise<void> {
+    const server = this.#newServer();
+    this.#others.push(server);
+    const { port } = this.#server.address() as AddressInfo;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, address, () => {
+        server.off('error', reject);
+        resolve();
+      });
     });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(
+      [this.#server, ...this.#others].map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve());
+            server.closeAllConnections();
+          }),
+      ),
+    );
+  }
+
+  #newServer(): Server {
+    const server = createServer((request, response) => void this.#serve(request, response));
+    // Long polls and slow functions answer late; the callers' own time-outs are the ones that count.
+    server.requestTimeout = 0;
+    server.keepAliveTimeout = 65_000;
+    return server;
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
@@ -116,7 +144,8 @@ export class Endpoint {
       sourceIp: (incoming.socket.remoteAddress ?? '127.0.0.1').replace(/^::ffff:/, ''),
     };
     const mounted = this.#mounts.find(({ prefix }) => path.startsWith(prefix));
-    if (mounted) return mounted.handler({ ...base, body: await readBody(incoming) });
+    if (mounted && (mounted.forTasks || incoming.socket.localAddress === '127.0.0.1'))
+      return mounted.handler({ ...base, body: await readBody(incoming) });
 
     if (!this.#open) return jsonMessage(503, 'The local cloud is starting.');
 

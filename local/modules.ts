@@ -5,7 +5,7 @@ import type { Iam } from './iam/iam.ts';
 import { type ApiGatewayDeps, createApiGateway } from './services/apigateway/index.ts';
 import { createModule as createDynamodb } from './services/dynamodb/index.ts';
 import { createEc2 } from './services/ec2/index.ts';
-import { createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
+import { type ContainerRuntime, createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
 import { createEvents } from './services/events/index.ts';
 import { createModule as createKms } from './services/kms/index.ts';
 import { createLambda } from './services/lambda/index.ts';
@@ -21,6 +21,8 @@ export interface ModuleOptions {
   readonly faults: Faults;
   readonly assets: ReadonlyMap<string, string>;
   readonly images: ImageCatalog;
+  /** @default processes, of `images` */
+  readonly runtime?: ContainerRuntime | undefined;
   readonly vpcOf: ApiGatewayDeps['vpcOf'];
 }
 
@@ -50,7 +52,7 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
   });
   const events = createEvents(context, { iam, queues, functions: lambda });
   const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf });
-  const ecs = createEcs(context, { images });
+  const ecs = createEcs(context, { images, ...(options.runtime && { runtime: options.runtime }) });
   const s3 = createS3(context);
   const all = [
     await createDynamodb(context),

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
@@ -20,19 +21,22 @@ export const nannyNodeFlags = ['--jitless', '--max-semi-space-size=1', '--max-ol
 const withoutFetch: Plugin = {
   name: 'without-fetch',
   setup(builder) {
-    builder.onResolve({ filter: /^(node:)?https?$/ }, ({ path }) => ({
-      path: path.replace('node:', ''),
+    builder.onResolve({ filter: /^(node:)?https?$/ }, ({ path: name }) => ({
+      path: name.replace('node:', ''),
       namespace: 'builtin',
     }));
-    builder.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('node:${path}');`,
+    builder.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path: name }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${name}');`,
     }));
   },
 };
 
-/** Bundles the nanny into one ESM file for Node 24; run it with `nannyNodeFlags`. */
-export async function bundleNanny(outFile: string): Promise<void> {
-  await build({
+/**
+ * Bundles the nanny into one ESM file for Node 24; run it with `nannyNodeFlags`.
+ * @returns the files that went into it
+ */
+export async function bundleNanny(outFile: string): Promise<string[]> {
+  const { metafile } = await build({
     entryPoints: [entry],
     outfile: outFile,
     bundle: true,
@@ -44,5 +48,7 @@ export async function bundleNanny(outFile: string): Promise<void> {
     banner: { js: requireShim },
     logLevel: 'warning',
     plugins: [withoutFetch],
+    metafile: true,
   });
+  return Object.keys(metafile.inputs).map((file) => path.resolve(file));
 }

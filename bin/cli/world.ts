@@ -1,3 +1,5 @@
+import type { RuntimeName } from '../../local/docker.ts';
+
 /** Everything the CLI touches outside of itself. bin/nanny.ts brings the real one, tests their own. */
 export interface Output {
   /** A line on stdout: the result. */
@@ -15,6 +17,7 @@ export interface AwsCredentials {
 export interface LocalCloudOptions {
   readonly port: number;
   readonly stateDir: string;
+  readonly runtime: RuntimeName;
   readonly repoDir: string;
   readonly onProgress: (line: string) => void;
 }

@@ -52,10 +52,10 @@ interface Lasting extends Hurt {
 const tickMs = 200;
 const capacity =
   'Capacity is unavailable at this time. Please try again later or in a different availability zone';
-const freezing = 'process freeze (SIGSTOP): connections stay open and silent, as behind a lost network';
 
 export function createChaos(deps: ChaosDeps): Chaos {
   const { ecs, faults } = deps;
+  const cutting = ecs.how.cut;
   const lasting = new Map<string, Lasting>();
   const disks = new Map<string, SmallDisk>();
   let ticker: NodeJS.Timeout | undefined;
@@ -85,21 +85,18 @@ export function createChaos(deps: ChaosDeps): Chaos {
     [...lasting].filter(([, hurt]) => test(hurt)).map(([key]) => key);
 
   /** A task that ECS stops has to hear of it: the network of ECS itself was never cut. */
-  function cut(task: MemberTask): void {
-    const thaw = () => {
-      for (const group of task.processGroups) signal(-group, 'SIGCONT');
-    };
-    ecs.pauseTask(task.taskArn);
+  async function cut(task: MemberTask): Promise<void> {
+    await ecs.cutTask(task.taskArn);
     keep({
       what: 'cut',
       target: task.member,
       zone: task.zone,
-      how: freezing,
+      how: cutting,
       tick: () => {
         const now = memberTasks(ecs).find(({ taskArn }) => taskArn === task.taskArn);
         if (now === undefined || now.stopping) void end([`cut ${task.member}`]);
       },
-      end: thaw,
+      end: () => ecs.mendTask(task.taskArn),
     });
   }
 
@@ -147,6 +144,12 @@ export function createChaos(deps: ChaosDeps): Chaos {
   }
 
   async function fill(task: MemberTask, leave: number): Promise<string> {
+    if (!ecs.how.fillDisk)
+      throw new AwsError(
+        'NotPermitted',
+        'A container does not see that its volume was moved onto another file system: fill disks with the runtime "process".',
+        409,
+      );
     const { volume } = memberFolder(task);
     const known = disks.get(volume);
     if (known) await known.leave(leave);
@@ -200,18 +203,18 @@ export function createChaos(deps: ChaosDeps): Chaos {
       case 'stop-task': {
         const task = requireMember(ecs, action.member);
         ecs.stopTask(task.taskArn, 'Stopped by nanny chaos');
-        if (action.hard) for (const group of task.processGroups) signal(-group, 'SIGKILL');
+        if (action.hard) ecs.endTask(task.taskArn);
         return `The task of ${action.member} stops${action.hard ? ' at once: nothing is handed over' : ''}.`;
       }
       case 'cut':
-        cut(requireMember(ecs, action.member));
-        return `${action.member} is cut off: ${freezing}. Heal it: nanny chaos heal ${action.member}`;
+        await cut(requireMember(ecs, action.member));
+        return `${action.member} is cut off: ${cutting}. Heal it: nanny chaos heal ${action.member}`;
       case 'cut-zone': {
         const zone = requireZone(action.zone);
         const there = memberTasks(ecs).filter((task) => task.zone === zone && !task.stopping);
         holdZone(zone, 'launch');
-        for (const task of there) if (task.processGroups.length > 0) cut(task);
-        return `Zone ${zone} is out: launches fail there, ${there.length} members are cut off by ${freezing}.`;
+        await Promise.all(there.filter(({ running }) => running).map(cut));
+        return `Zone ${zone} is out: launches fail there, ${there.length} members are cut off by ${cutting}.`;
       }
       case 'pause':
         halt(requireMember(ecs, action.member), 'pause', 'etcd alone stands still (SIGSTOP)', 1, 1);
@@ -258,7 +261,7 @@ export function createChaos(deps: ChaosDeps): Chaos {
           if (action.loseDisks) ecs.loseDisk(taskArn);
           ecs.stopTask(taskArn, 'Stopped by nanny chaos');
         }
-        for (const group of tasks.flatMap((task) => task.processGroups)) signal(-group, 'SIGKILL');
+        for (const { taskArn } of tasks) ecs.endTask(taskArn);
         const disks = action.loseDisks
           ? 'none of their disks is left'
           : 'disks stay where they were to be kept';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { AwsError } from '../aws/service.ts';
 import type { ChaosTask, EcsChaos } from '../services/ecs/index.ts';
-import { liveMembers, programOf } from '../services/ecs/process-table.ts';
+import { programOf } from '../services/ecs/process-table.ts';
 
 /** Tag by which the control plane names a task's member. */
 const memberTag = 'etcd-nanny:member';
@@ -45,9 +45,7 @@ export function requireMember(ecs: Pick<EcsChaos, 'tasks'>, name: string): Membe
 
 /** The etcd of a member: a child of its nanny. Undefined while there is none. */
 export const etcdOf = (task: MemberTask): number | undefined =>
-  task.processGroups
-    .flatMap((group) => liveMembers(group))
-    .find((pid) => path.basename(programOf(pid) ?? '') === 'etcd');
+  task.processes().find((pid) => path.basename(programOf(pid) ?? '') === 'etcd');
 
 /** @throws AwsError when it does not run */
 export function requireEtcd(task: MemberTask): number {

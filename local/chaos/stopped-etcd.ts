@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AwsError } from '../aws/service.ts';
+import { parentOf } from '../services/ecs/process-table.ts';
 import { etcdOf, type MemberTask, requireEtcd, signal } from './member-task.ts';
 
 /**
@@ -8,8 +9,9 @@ import { etcdOf, type MemberTask, requireEtcd, signal } from './member-task.ts';
  */
 export async function whileEtcdIsDown<T>(task: MemberTask, work: () => Promise<T> | T): Promise<T> {
   const pid = requireEtcd(task);
-  const [nanny] = task.processGroups;
-  if (nanny === undefined) throw new AwsError('NotRunning', `${task.member} does not run now.`, 409);
+  const nanny = parentOf(pid);
+  if (nanny === undefined || !task.processes().includes(nanny))
+    throw new AwsError('NotRunning', `${task.member} does not run now.`, 409);
   signal(nanny, 'SIGSTOP');
   try {
     signal(pid, 'SIGKILL');

@@ -1,7 +1,8 @@
 /**
  * `npm run e2e [-- topic ...]`: tests against real etcd on the local cloud, one file after another.
  * A topic is the part of the file name before `.e2e.test.ts`; without one, all proven ones run, with `--all` the others
- * too. Further flags go to vitest.
+ * too. Further flags go to vitest. `--runtime docker`: members are containers (docs/image.md says what that takes), and
+ * only the topics that do not look at processes of this machine run.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -39,12 +40,21 @@ const proving = [
   'remediate-zones',
   'scale',
 ];
-const everything = process.argv.includes('--all');
-const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const flags = process.argv.slice(2).filter((argument) => argument.startsWith('-') && argument !== '--all');
+/** Shown to be green with `--runtime docker`, or meant to be: the others hold pids and loopback addresses in their hands. */
+const dockerTopics = ['backup-restore', 'create', 'kill', 'patch', 'remediate-zones'];
+const given = process.argv.slice(2);
+const at = given.indexOf('--runtime');
+const runtime = at < 0 ? 'process' : given.splice(at, 2)[1];
+const everything = given.includes('--all');
+const wanted = given.filter((argument) => !argument.startsWith('-'));
+const flags = given.filter((argument) => argument.startsWith('-') && argument !== '--all');
 const unknown = wanted.filter(
   (topic) => !topics.some((name) => name === topic || name.startsWith(`${topic}-`)),
 );
+if (runtime !== 'process' && runtime !== 'docker') {
+  console.error('--runtime must be process or docker.');
+  process.exit(2);
+}
 if (unknown.length > 0 || flags.includes('--help')) {
   console.error(
     `${unknown.length > 0 ? `Unknown topic: ${unknown.join(', ')}. ` : ''}Topics: ${topics.join(', ')}.`,
@@ -55,7 +65,12 @@ const isChosen = (name: string): boolean =>
   wanted.length === 0
     ? everything || !proving.includes(name)
     : wanted.some((topic) => name === topic || name.startsWith(`${topic}-`));
-const chosen = topics.filter(isChosen);
+const chosen = topics.filter(isChosen).filter((name) => runtime === 'process' || dockerTopics.includes(name));
+const left = wanted.filter((topic) => !chosen.some((name) => name === topic || name.startsWith(`${topic}-`)));
+if (left.length > 0) {
+  console.error(`Not with --runtime ${runtime}: ${left.join(', ')}. These are: ${dockerTopics.join(', ')}.`);
+  process.exit(2);
+}
 if (wanted.length === 0 && !everything) console.log(`Not run, still being proven: ${proving.join(', ')}.`);
 // Topics that go over all minors take those that are at hand; what cannot be had here is said, not passed over.
 // Topics that patch within a minor need the release before the newest too.
@@ -75,7 +90,11 @@ const result = spawnSync(
     ...flags,
     ...chosen.map((name) => `test/e2e/${name}.e2e.test.ts`),
   ],
-  { stdio: 'inherit', cwd: join(folder, '../..') },
+  {
+    stdio: 'inherit',
+    cwd: join(folder, '../..'),
+    env: { ...process.env, NANNY_E2E_RUNTIME: runtime },
+  },
 );
 process.exit(result.status ?? 1);
 

@@ -11,7 +11,11 @@ const dockerfile = readFileSync(path.join(root, 'node-image/Dockerfile'), 'utf8'
 it('agrees with the task definitions on user and data folder', () => {
   expect(dockerfile).toMatch(new RegExp(`^USER ${memberUser}$`, 'm'));
   expect(dockerfile).toMatch(new RegExp(`^VOLUME ${memberDataDir}$`, 'm'));
-  expect(dockerfile).toContain(`chown ${memberUser} ${memberDataDir}`);
+  // The folder is copied by its parent: only so it keeps its mode.
+  expect(dockerfile).toContain(`chmod 0770 /out/lib/etcd`);
+  expect(dockerfile).toContain(
+    `COPY --from=nanny --chown=${memberUser} /out/lib/ ${path.dirname(memberDataDir)}/`,
+  );
 });
 
 it('is built from a context that has every source of the nanny', async () => {

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { Option } from 'commander';
+import type { RuntimeName } from '../../../local/docker.ts';
 import { type CommonOptions, examples } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { startDetached } from '../local/detach.ts';
@@ -12,6 +14,7 @@ interface StartOptions extends CommonOptions {
   readonly port: number;
   readonly detach?: boolean;
   readonly demo: boolean;
+  readonly runtime: RuntimeName;
 }
 
 export function defineLocal(define: Define): void {
@@ -23,9 +26,19 @@ export function defineLocal(define: Define): void {
         .option('--port <port>', 'of the endpoint on 127.0.0.1', port, defaultPort)
         .option('--detach', 'stay up in the background')
         .option('--no-demo', 'without the tenant "demo"')
+        .addOption(
+          new Option('--runtime <name>', 'what members are: processes, or containers of Docker (Linux, root)')
+            .choices(['process', 'docker'])
+            .default('process'),
+        )
         .addHelpText(
           'after',
-          examples('local start', 'local start --port 4800 --state /tmp/second', 'local start --detach'),
+          examples(
+            'local start',
+            'local start --port 4800 --state /tmp/second',
+            'local start --detach',
+            'local start --runtime docker --state .local-docker',
+          ),
         ),
     async (context, options) => {
       const stateDir = stateDirOf(context.world, options.state);
@@ -46,10 +59,12 @@ export function defineLocal(define: Define): void {
           '--state',
           stateDir,
           ...(options.demo ? [] : ['--no-demo']),
+          ...(options.runtime === 'process' ? [] : ['--runtime', options.runtime]),
         ];
         return startDetached(context, args, join(stateDir, 'cloud.log'), stateDir);
       }
-      return startAttached(context, { port: options.port, stateDir, demo: options.demo });
+      const { port, demo, runtime } = options;
+      return startAttached(context, { port, stateDir, demo, runtime });
     },
   );
 

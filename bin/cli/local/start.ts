@@ -1,3 +1,4 @@
+import type { RuntimeName } from '../../../local/docker.ts';
 import { createApi } from '../api.ts';
 import type { CommandContext } from '../context.ts';
 import { shortTime } from '../format.ts';
@@ -9,6 +10,7 @@ export interface StartRequest {
   readonly port: number;
   readonly stateDir: string;
   readonly demo: boolean;
+  readonly runtime: RuntimeName;
 }
 
 /** Starts the local cloud in this process and stays until Ctrl-C or SIGTERM. */
@@ -35,6 +37,7 @@ export async function startAttached(context: CommandContext, request: StartReque
     cloud = await world.startLocalCloud({
       port: request.port,
       stateDir: request.stateDir,
+      runtime: request.runtime,
       repoDir: world.repoDir,
       onProgress: say,
     });

@@ -1,5 +1,5 @@
 import type { TaskRecord } from './model.ts';
-import type { RunningContainer } from './runtime.ts';
+import type { ContainerRuntime, RunningContainer } from './runtime.ts';
 
 /** A task that has not stopped, as chaos sees it. */
 export interface ChaosTask {
@@ -7,8 +7,10 @@ export interface ChaosTask {
   readonly tags: Readonly<Record<string, string>>;
   readonly zone: string;
   readonly stopping: boolean;
-  /** Process groups of its running containers, by the pid of their first process. */
-  readonly processGroups: readonly number[];
+  /** Whether any of its containers runs. */
+  readonly running: boolean;
+  /** Pids on this machine of all that runs in its containers now. */
+  readonly processes: () => readonly number[];
   /** Folders of its volumes. */
   readonly volumes: readonly string[];
 }
@@ -20,6 +22,13 @@ export interface EcsChaos {
   /** Freezes all processes of the task: its connections stay open and silent. */
   pauseTask(taskArn: string): void;
   resumeTask(taskArn: string): void;
+  /** Ends all its processes at once, as when its host is lost. Harmless when none runs. */
+  endTask(taskArn: string): void;
+  /** Nobody reaches the task until it is mended; how that is done is the runtime's affair. */
+  cutTask(taskArn: string): Promise<void>;
+  /** Harmless when it is gone. */
+  mendTask(taskArn: string): Promise<void>;
+  readonly how: ContainerRuntime['how'];
   /**
    * Launches in a zone fail until `reason` is undefined: `refuse` in RunTask's `failures`, `start` as a task that stops
    * with TaskFailedToStart.
@@ -62,6 +71,7 @@ export function createChaos(
     readonly stop: (task: TaskRecord, reason: string) => void;
     readonly volumesOf: (task: TaskRecord) => string[];
     readonly loseDisk: (task: TaskRecord) => void;
+    readonly how: ContainerRuntime['how'];
   },
 ): EcsChaos {
   const signalAll = (taskArn: string, signal: NodeJS.Signals, target: 'main' | 'all') => {
@@ -73,6 +83,16 @@ export function createChaos(
     killTask: (taskArn, signal) => signalAll(taskArn, signal, 'main'),
     pauseTask: (taskArn) => signalAll(taskArn, 'SIGSTOP', 'all'),
     resumeTask: (taskArn) => signalAll(taskArn, 'SIGCONT', 'all'),
+    endTask(taskArn) {
+      for (const container of containersOf(taskArn)) container.signal('SIGKILL', 'all');
+    },
+    async cutTask(taskArn) {
+      await Promise.all(containersOf(taskArn).map((container) => container.cut()));
+    },
+    async mendTask(taskArn) {
+      await Promise.all(containersOf(taskArn).map((container) => container.mend()));
+    },
+    how: deps.how,
     failLaunchesInZone(zone, kind, reason) {
       const failures = kind === 'refuse' ? state.launchFailures : state.startFailures;
       if (reason === undefined) failures.delete(zone);
@@ -86,7 +106,8 @@ export function createChaos(
           tags: Object.fromEntries(task.tags.map(({ key, value }) => [key, value ?? ''])),
           zone: task.network.zone,
           stopping: task.desiredStatus === 'STOPPED',
-          processGroups: containersOf(task.taskArn).map(({ identity }) => identity.pid),
+          running: containersOf(task.taskArn).length > 0,
+          processes: () => containersOf(task.taskArn).flatMap((container) => container.processes()),
           volumes: deps.volumesOf(task),
         })),
     stopTask(taskArn, reason) {

@@ -38,6 +38,7 @@ export function containerSpec(
   };
   for (const [name, value] of Object.entries(environment)) environment[name] = context.rewriteHosts(value);
   return {
+    name: `etcd-nanny-${task.taskId}-${container.name}`,
     image: declared.image,
     command: override?.command ?? declared.command,
     environment,
@@ -47,7 +48,15 @@ export function containerSpec(
     })),
     directory: path.join(directory, 'containers', container.name),
     logFile: path.join(context.stateDir, 'logs', 'tasks', `${task.taskId}.log`),
-    ip: task.network.ip,
+    network: { ip: task.network.ip, subnetCidr: task.network.subnetCidr, zone: task.network.zone },
+    cpuUnits: declared.cpu || Number(task.cpu),
+    memoryMiB: declared.memory ?? Number(task.memory),
+    linux: {
+      user: declared.user,
+      readonlyRootFilesystem: declared.readonlyRootFilesystem ?? false,
+      initProcess: declared.initProcessEnabled ?? false,
+      dropCapabilities: declared.dropCapabilities ?? [],
+    },
     marker: task.secrets.metadata,
   };
 }

@@ -38,7 +38,10 @@ export interface Ecs extends ServiceModule {
   readonly disks: Disks;
 }
 
-/** The ECS of the local cloud: Fargate tasks as processes. Cpu, memory and disk sizes are shown, not enforced. */
+/**
+ * The ECS of the local cloud: Fargate tasks as processes (cpu and memory are shown, not enforced) or as containers of a
+ * Docker engine. Disk sizes are shown, not enforced.
+ */
 export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
   const now = () => options.now?.() ?? new Date();
   const store = openStore(path.join(context.stateDir, 'ecs'));
@@ -58,9 +61,16 @@ export function createEcs(context: CloudContext, options: EcsOptions): Ecs {
   return {
     services: [service],
     providers: createProviders(context, store, now),
-    start: () => life.resume(),
-    stop: () => life.suspend(),
+    async start() {
+      await runtime.open?.();
+      await life.resume();
+    },
+    async stop() {
+      await life.suspend();
+      await runtime.close?.();
+    },
     chaos: createChaos(chaos, life.containersOf, () => store.state.tasks, {
+      how: runtime.how,
       stop: (task, reason) => life.stop(task, 'UserInitiated', reason),
       loseDisk(task) {
         const volume = task.volume && store.state.volumes[task.volume.volumeId];

@@ -60,6 +60,10 @@ export interface ContainerDefinition {
   readonly logGroup?: string | undefined;
   /** Seconds; ECS's default is 30, Fargate's maximum 120. */
   readonly stopTimeout: number;
+  readonly user?: string | undefined;
+  readonly readonlyRootFilesystem?: boolean | undefined;
+  readonly initProcessEnabled?: boolean | undefined;
+  readonly dropCapabilities?: readonly string[] | undefined;
   readonly restartPolicy?:
     | { enabled: boolean; ignoredExitCodes: readonly number[]; restartAttemptPeriod: number }
     | undefined;
@@ -71,6 +75,8 @@ export interface ProcessIdentity {
   /** Clock ticks since boot, field 22 of /proc/<pid>/stat; absent where there is no /proc. */
   readonly startTicks?: string | undefined;
   readonly bootId?: string | undefined;
+  /** Of a Docker engine. */
+  readonly containerId?: string | undefined;
 }
 
 export interface ContainerRecord {

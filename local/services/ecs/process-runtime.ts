@@ -28,6 +28,10 @@ const logCheckMs = 10_000;
 export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerRuntime {
   const maxLogBytes = options.maxLogBytes ?? 16 * 1024 * 1024;
   return {
+    how: {
+      cut: 'process freeze (SIGSTOP): connections stay open and silent, as behind a lost network',
+      fillDisk: true,
+    },
     start: (spec) => startProcess(spec, findImage(options.images, spec.image), maxLogBytes),
     async reap(identity, spec) {
       if (!isOurGroup(identity, spec.directory, spec.marker)) return false;
@@ -101,6 +105,13 @@ function supervise(child: ChildProcess, logFile: string, maxLogBytes: number): R
     identity: identify(pid),
     exited,
     signal,
+    processes: () => (ended ? [] : liveMembers(pid)),
+    async cut() {
+      signal('SIGSTOP', 'all');
+    },
+    async mend() {
+      signal('SIGCONT', 'all');
+    },
     async stop(graceMs) {
       signal('SIGTERM', 'main');
       const timer = setTimeout(() => signal('SIGKILL', 'all'), graceMs);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { ProcessIdentity } from './model.ts';
 
 /** What /proc tells about processes. On systems without it everything here is empty. */
@@ -6,6 +6,7 @@ import type { ProcessIdentity } from './model.ts';
 interface ProcessInfo {
   readonly pid: number;
   readonly state: string;
+  readonly parent: number;
   readonly processGroup: number;
   readonly startTicks: string;
 }
@@ -26,6 +27,7 @@ function inspect(pid: number): ProcessInfo | undefined {
   return {
     pid,
     state: fields[0] ?? '',
+    parent: Number(fields[1]),
     processGroup: Number(fields[2]),
     startTicks: fields[19] ?? '',
   };
@@ -39,8 +41,19 @@ export function identify(pid: number): ProcessIdentity {
   };
 }
 
-/** Members of a process group that still run. Zombies do not count: an init that never reaps may keep them for ever. */
-export function liveMembers(processGroup: number): number[] {
+/** Members of a process group that still run. */
+export const liveMembers = (processGroup: number): number[] =>
+  live().flatMap((info) => (info.processGroup === processGroup ? [info.pid] : []));
+
+/** Processes that run in the same PID namespace as this one, itself included. Of other people's only root sees it. */
+export function namespaceMembers(first: number): number[] {
+  const namespace = namespaceOf(first);
+  if (namespace === undefined) return [];
+  return live().flatMap(({ pid }) => (namespaceOf(pid) === namespace ? [pid] : []));
+}
+
+/** All that run. Zombies do not count: an init that never reaps may keep them for ever. */
+function live(): ProcessInfo[] {
   let entries: string[];
   try {
     entries = readdirSync('/proc');
@@ -49,10 +62,20 @@ export function liveMembers(processGroup: number): number[] {
   }
   return entries
     .filter((entry) => /^\d+$/.test(entry))
-    .map((entry) => inspect(Number(entry)))
-    .filter((info) => info?.processGroup === processGroup && info.state !== 'Z' && info.state !== 'X')
-    .map((info) => info!.pid);
+    .flatMap((entry) => inspect(Number(entry)) ?? [])
+    .filter(({ state }) => state !== 'Z' && state !== 'X');
 }
+
+function namespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined when it is gone. */
+export const parentOf = (pid: number): number | undefined => inspect(pid)?.parent;
 
 /**
  * Whether the group `identity.pid` is still the one that was recorded. Its leader must have the recorded start time; if

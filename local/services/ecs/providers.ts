@@ -59,6 +59,14 @@ const containerSchema = z
         Options: z.object({ 'awslogs-group': z.string() }),
       })
       .optional(),
+    User: z.string().optional(),
+    ReadonlyRootFilesystem: boolean.optional(),
+    LinuxParameters: z
+      .object({
+        InitProcessEnabled: boolean.optional(),
+        Capabilities: z.object({ Drop: z.array(z.string()).optional() }).optional(),
+      })
+      .optional(),
     StopTimeout: number.pipe(z.int().min(0).max(120)).default(30),
     RestartPolicy: z
       .object({
@@ -191,6 +199,10 @@ function toDefinition(properties: z.infer<typeof taskDefinitionSchema>): TaskDef
       })),
       logGroup: container.LogConfiguration?.Options['awslogs-group'],
       stopTimeout: container.StopTimeout,
+      user: container.User,
+      readonlyRootFilesystem: container.ReadonlyRootFilesystem,
+      initProcessEnabled: container.LinuxParameters?.InitProcessEnabled,
+      dropCapabilities: container.LinuxParameters?.Capabilities?.Drop,
       restartPolicy: container.RestartPolicy && {
         enabled: container.RestartPolicy.Enabled,
         ignoredExitCodes: container.RestartPolicy.IgnoredExitCodes,

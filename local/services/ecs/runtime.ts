@@ -1,7 +1,17 @@
 import type { ProcessIdentity } from './model.ts';
 
-/** What runs the containers of a task. Processes of this machine for now; Docker has room beside them. */
+/** What runs the containers of a task: processes of this machine, or a Docker engine. */
 export interface ContainerRuntime {
+  readonly how: {
+    /** How `cut` is done, for people. */
+    readonly cut: string;
+    /** Whether a container sees that its volume was moved onto a small file system while it runs. */
+    readonly fillDisk: boolean;
+  };
+  /** Before anything is started: clears what a cloud that was killed has left. */
+  open?(): Promise<void>;
+  /** When nothing runs any more. */
+  close?(): Promise<void>;
   /** @throws ContainerStartError */
   start(spec: ContainerSpec): Promise<RunningContainer>;
   /** Ends what a cloud that was killed has left of a container. False when nothing was left. */
@@ -9,6 +19,8 @@ export interface ContainerRuntime {
 }
 
 export interface ContainerSpec {
+  /** The same for each of its lives, and of no other container. */
+  readonly name: string;
   readonly image: string;
   /** Arguments instead of the image's own (CMD). */
   readonly command?: readonly string[] | undefined;
@@ -18,8 +30,18 @@ export interface ContainerSpec {
   /** Own scratch folder of the container; exists. */
   readonly directory: string;
   readonly logFile: string;
-  /** The task's own address. */
-  readonly ip: string;
+  /** The task's own address and where it lies. */
+  readonly network: { readonly ip: string; readonly subnetCidr: string; readonly zone: string };
+  /** Limits: 1024 units are one CPU. */
+  readonly cpuUnits: number;
+  readonly memoryMiB: number;
+  readonly linux: {
+    /** `uid:gid`; the image's own when absent. */
+    readonly user: string | undefined;
+    readonly readonlyRootFilesystem: boolean;
+    readonly initProcess: boolean;
+    readonly dropCapabilities: readonly string[];
+  };
   /** Unguessable text that is in the environment of this container and of no other. */
   readonly marker: string;
 }
@@ -32,6 +54,11 @@ export interface RunningContainer {
   stop(graceMs: number): Promise<void>;
   /** `main`: the first process only. `all`: with its descendants. */
   signal(signal: NodeJS.Signals, target: 'main' | 'all'): void;
+  /** Pids on this machine of what runs in it now, zombies left out. */
+  processes(): readonly number[];
+  /** Nobody reaches it, and it reaches nobody, until `mend`. */
+  cut(): Promise<void>;
+  mend(): Promise<void>;
 }
 
 /** Maps image URIs to what the process runtime runs. `*` in a pattern stands for any text. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { type Api, createApi } from '../../../bin/cli/api.ts';
 import { realWorld } from '../../../bin/cli/real-world.ts';
 import { resolveTarget } from '../../../bin/cli/target.ts';
@@ -12,6 +13,9 @@ import { type LocalCloud, type LocalCloudOptions, startLocalCloud } from '../../
 import { until } from './until.ts';
 
 export const repoDir = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
+
+/** Set by `npm run e2e -- --runtime docker`. */
+export const runtime = z.enum(['process', 'docker']).default('process').parse(process.env.NANNY_E2E_RUNTIME);
 
 /** The user's entry to the CLI and to the local cloud in this process. */
 export const world = realWorld({ env: process.env, repoDir, entry: join(repoDir, 'bin/nanny.ts') });
@@ -46,7 +50,7 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'nanny-e2e-'));
   const port = options.port ?? (await freePort());
   const start = (changed: Partial<LocalCloudOptions> = {}) =>
-    startLocalCloud({ repoDir, environment: process.env, ...options, ...changed, stateDir, port });
+    startLocalCloud({ repoDir, runtime, environment: process.env, ...options, ...changed, stateDir, port });
   let cloud = await start();
   const api = createApi(world, await resolveTarget(world, { url: cloud.url, state: stateDir }));
 
