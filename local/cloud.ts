@@ -8,6 +8,7 @@ import { readAssembly, type StackTemplate } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
 import { ResourceRegistry } from './cloudformation/registry.ts';
+import { createStacks, type Stacks } from './cloudformation/stacks.ts';
 import { createContext, fileLog, networkContext, usageLog, vpcOf } from './context.ts';
 import { Endpoint } from './endpoint.ts';
 import { findEtcd } from './etcd.ts';
@@ -53,6 +54,8 @@ export interface LocalCloud {
   readonly region: string;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly outputs: Outputs['outputs'];
+  /** Further apps that are deployed to this cloud. */
+  readonly stacks: Stacks;
   readonly registry: ResourceRegistry;
   readonly faults: Faults;
   readonly iam: Iam;
@@ -117,6 +120,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
     const { assemblyDir, images } = await build(options, port, onProgress);
     const assembly = readAssembly(assemblyDir);
     if (options.edit) assembly.stacks.forEach(options.edit);
+    const assets = new Map(assembly.assets);
     const context = createContext({
       accountId,
       region,
@@ -134,19 +138,28 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       iam,
       credentials,
       faults,
-      assets: assembly.assets,
+      assets,
       images,
       vpcOf: (address) => vpcOf(registry, address, 'execute-api'),
     });
     for (const module of modules.all) for (const service of module.services) endpoint.add(service);
     onProgress(`Standing up ${assembly.stacks.map(({ name }) => name).join(', ')}`);
-    const providers = [iam.provider(), metadataProvider(context), ...modules.all.flatMap((m) => m.providers)];
-    const { outputs } = await provision({ assembly, providers, registry, accountId, region });
+    const cloudformation = createStacks({ context, functions: modules.functions, assembly, registry, assets });
+    const providers = [
+      iam.provider(),
+      metadataProvider(context),
+      cloudformation.provider,
+      ...modules.all.flatMap((m) => m.providers),
+    ];
+    const stood = await provision({ assembly, providers, registry, accountId, region });
+    const { outputs } = stood;
+    const stacks = await cloudformation.standUp(providers, stood);
     endpoint.open();
     for (const module of modules.all) {
       started.push(module);
       await module.start?.();
     }
+    await cloudformation.bring();
     return finish({
       options,
       url,
@@ -156,6 +169,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       faults,
       registry,
       outputs,
+      stacks,
       modules,
       endpoint,
       unlock,
@@ -237,6 +251,7 @@ interface Started {
   readonly faults: Faults;
   readonly registry: ResourceRegistry;
   readonly outputs: Outputs['outputs'];
+  readonly stacks: Stacks;
   readonly modules: Modules;
   readonly endpoint: Endpoint;
   readonly unlock: () => void;
@@ -290,6 +305,7 @@ function finish(parts: Started): LocalCloud {
       faults,
       chaos: hurt,
       usage: () => iam.usage(),
+      stacks: parts.stacks,
       emit: context.emit,
       status: () => ({
         url,
@@ -309,6 +325,7 @@ function finish(parts: Started): LocalCloud {
     region,
     credentials: key,
     outputs: parts.outputs,
+    stacks: parts.stacks,
     registry: parts.registry,
     faults,
     iam,
