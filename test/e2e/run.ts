@@ -38,6 +38,7 @@ const proving = [
   'remediate-space',
   'remediate-zones',
   'scale',
+  'tenant-as-code',
 ];
 const everything = process.argv.includes('--all');
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
