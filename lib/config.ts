@@ -37,6 +37,8 @@ const contextSchema = z.strictObject({
     .default('etcd-nanny'),
   /** For try-outs: `cdk destroy` also deletes table, bucket and key. @default false: they are kept */
   ephemeral: flag.default(false),
+  /** `cdk destroy` goes on although tenants live, whose clusters then stay behind without a control plane. @default false */
+  destroyWithTenants: flag.default(false),
   /** Number of data-plane units (VPC + ECS cluster). @default 1 */
   cells: number(z.int().min(1).max(8)).default(1),
   /** Exactly three Availability Zone names. @default the first three zones of the Region, chosen by CloudFormation */

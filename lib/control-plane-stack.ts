@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { CellFunctions } from './constructs/cell-functions.ts';
 import { ControlFunction } from './constructs/control-function.ts';
 import { TenantApi } from './constructs/tenant-api.ts';
+import { TenantGuard } from './constructs/tenant-guard.ts';
 import type { OfferedVersions } from './etcd-versions.ts';
 import type { FleetStack } from './fleet-stack.ts';
 import type { NetworkStack } from './network-stack.ts';
@@ -62,6 +63,7 @@ export class ControlPlaneStack extends Stack {
       handler: api.function,
       logRetentionDays: config.logRetentionDays,
     });
+    new TenantGuard(this, 'TenantGuard', { state, config }).goesFirst();
     new CfnOutput(this, 'ApiUrl', { value: tenantApi.api.apiEndpoint });
   }
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { AwsError, type BusEvent, type RawRequest, type RawResponse } from './aws/service.ts';
 import type { Chaos } from './chaos/chaos.ts';
+import type { Stacks } from './cloudformation/stacks.ts';
 import type { Faults } from './faults.ts';
 import type { Usage } from './iam/iam.ts';
 
@@ -8,6 +9,7 @@ export interface AdminDeps {
   readonly port: number;
   readonly faults: Faults;
   readonly chaos: Pick<Chaos, 'act' | 'hurts'>;
+  readonly stacks: Stacks;
   status(): Record<string, unknown>;
   usage(): Usage[];
   emit(event: BusEvent): void;
@@ -41,6 +43,9 @@ const messagesSchema = z.strictObject({
   retryAfterSeconds: z.int().min(0).max(43_200).optional(),
 });
 
+const deploySchema = z.strictObject({ directory: z.string().min(1), stack: z.string().optional() });
+const destroySchema = z.strictObject({ stack: z.string().min(1) });
+
 const eventSchema = z.strictObject({
   source: z.string(),
   'detail-type': z.string(),
@@ -52,7 +57,7 @@ const eventSchema = z.strictObject({
  * `/_local/*`: control of the local cloud itself, without signature.
  *
  * GET status · GET calls?function&event&since · GET usage · GET, POST, DELETE faults · GET, POST chaos · POST messages ·
- * POST events · POST stop
+ * POST events · GET, POST stacks · POST stacks/destroy · POST stop
  */
 export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<RawResponse> {
   const hosts = new Set([`127.0.0.1:${deps.port}`, `localhost:${deps.port}`]);
@@ -81,6 +86,23 @@ export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<R
     'POST events': ({ body }) => {
       deps.emit(eventSchema.parse(JSON.parse(body.toString())));
       return {};
+    },
+    'GET stacks': () => ({
+      stacks: deps.stacks.list().map(({ resources, ...stack }) => ({
+        ...stack,
+        resources: resources.map(({ logicalId, type, ref }) => ({ logicalId, type, ref })),
+      })),
+    }),
+    // A deployment takes minutes: it goes on by itself, and GET stacks tells how far it is.
+    'POST stacks': ({ body }) => {
+      const { directory, stack } = deploySchema.parse(JSON.parse(body.toString()));
+      return { stacks: deps.stacks.begin(directory, stack).names };
+    },
+    'POST stacks/destroy': async ({ body }) => {
+      const { stack } = destroySchema.parse(JSON.parse(body.toString()));
+      const { end, rehearsal } = deps.stacks.beginDestroy(stack);
+      if (rehearsal) await end;
+      return { stack, rehearsal };
     },
     'POST stop': () => {
       deps.stop();

@@ -6,6 +6,7 @@ import { readAssembly, type StackTemplate } from './cloudformation/assembly.ts';
 import { metadataProvider } from './cloudformation/network.ts';
 import { type Outputs, provision } from './cloudformation/provision.ts';
 import { ResourceRegistry } from './cloudformation/registry.ts';
+import { createStacks, type Stacks } from './cloudformation/stacks.ts';
 import { createContext, fileLog, networkContext, usageLog, vpcOf } from './context.ts';
 import type { RuntimeName } from './docker.ts';
 import { Endpoint } from './endpoint.ts';
@@ -56,6 +57,8 @@ export interface LocalCloud {
   readonly region: string;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly outputs: Outputs['outputs'];
+  /** Further apps that are deployed to this cloud. */
+  readonly stacks: Stacks;
   readonly registry: ResourceRegistry;
   readonly faults: Faults;
   readonly iam: Iam;
@@ -119,6 +122,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
     const { assemblyDir, images, engine, vpcCidr } = await build(options, port, onProgress);
     const assembly = readAssembly(assemblyDir);
     if (options.edit) assembly.stacks.forEach(options.edit);
+    const assets = new Map(assembly.assets);
     const context = createContext({
       accountId,
       region,
@@ -136,7 +140,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       iam,
       credentials,
       faults,
-      assets: assembly.assets,
+      assets,
       images,
       runtime:
         engine &&
@@ -152,13 +156,22 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
     });
     for (const module of modules.all) for (const service of module.services) endpoint.add(service);
     onProgress(`Standing up ${assembly.stacks.map(({ name }) => name).join(', ')}`);
-    const providers = [iam.provider(), metadataProvider(context), ...modules.all.flatMap((m) => m.providers)];
-    const { outputs } = await provision({ assembly, providers, registry, accountId, region });
+    const cloudformation = createStacks({ context, functions: modules.functions, assembly, registry, assets });
+    const providers = [
+      iam.provider(),
+      metadataProvider(context),
+      cloudformation.provider,
+      ...modules.all.flatMap((m) => m.providers),
+    ];
+    const stood = await provision({ assembly, providers, registry, accountId, region });
+    const { outputs } = stood;
+    const stacks = await cloudformation.standUp(providers, stood);
     endpoint.open();
     for (const module of modules.all) {
       started.push(module);
       await module.start?.();
     }
+    await cloudformation.bring();
     return finish({
       options,
       url,
@@ -168,6 +181,7 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
       faults,
       registry,
       outputs,
+      stacks,
       modules,
       endpoint,
       unlock,
@@ -232,6 +246,7 @@ interface Started {
   readonly faults: Faults;
   readonly registry: ResourceRegistry;
   readonly outputs: Outputs['outputs'];
+  readonly stacks: Stacks;
   readonly modules: Modules;
   readonly endpoint: Endpoint;
   readonly unlock: () => void;
@@ -285,6 +300,7 @@ function finish(parts: Started): LocalCloud {
       faults,
       chaos: hurt,
       usage: () => iam.usage(),
+      stacks: parts.stacks,
       emit: context.emit,
       status: () => ({
         url,
@@ -304,6 +320,7 @@ function finish(parts: Started): LocalCloud {
     region,
     credentials: key,
     outputs: parts.outputs,
+    stacks: parts.stacks,
     registry: parts.registry,
     faults,
     iam,

@@ -8,8 +8,9 @@ import { createEc2 } from './services/ec2/index.ts';
 import { type ContainerRuntime, createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
 import { createEvents } from './services/events/index.ts';
 import { createModule as createKms } from './services/kms/index.ts';
-import { createLambda } from './services/lambda/index.ts';
+import { createLambda, type Invoker } from './services/lambda/index.ts';
 import { createModule as createS3, type S3Module } from './services/s3/index.ts';
+import { createSecretsManager } from './services/secretsmanager/index.ts';
 import { createModule as createNames } from './services/servicediscovery/index.ts';
 import { createModule as createSqs } from './services/sqs/index.ts';
 import { createSts } from './services/sts/index.ts';
@@ -31,6 +32,7 @@ export interface Modules {
   readonly all: readonly ServiceModule[];
   readonly chaos: EcsChaos;
   readonly buckets: S3Module['buckets'];
+  readonly functions: Invoker;
   emit(event: BusEvent): void;
   httpApiUrl(): string | undefined;
 }
@@ -60,6 +62,7 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     await createKms(context),
     await createNames(context),
     createSts(context, { iam, credentials }),
+    createSecretsManager(context),
     sqs,
     events,
     lambda,
@@ -71,6 +74,7 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     all,
     chaos: ecs.chaos,
     buckets: s3.buckets,
+    functions: lambda,
     emit: (event) => events.emit(event),
     httpApiUrl: () => api.httpApiUrl(),
   };

@@ -9,6 +9,7 @@ import type { Define } from './commands/index.ts';
 import { defineLocal } from './commands/local.ts';
 import { defineOperations } from './commands/operate.ts';
 import { defineRestores } from './commands/restore.ts';
+import { defineStacks } from './commands/stacks.ts';
 import { defineReading } from './commands/tenants.ts';
 import { contextOf, withCommonOptions } from './context.ts';
 import { CliError, exitCodes } from './errors.ts';
@@ -58,6 +59,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .command('local')
     .description('the local cloud: what cdk deploy ships, on this machine');
   defineLocal(define(local));
+  defineStacks(define(local));
   const chaos = program
     .command('chaos')
     .description('hurt the local cloud on purpose (never a real deployment)');

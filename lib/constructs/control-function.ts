@@ -18,7 +18,7 @@ export type EnvironmentOf<S extends z.ZodObject> = Record<keyof z.input<S> & str
 
 export interface ControlFunctionProps<S extends z.ZodObject> {
   /** Folder below lambdas/ that has handler.ts and env.ts. */
-  readonly name: 'api' | 'join' | Duty;
+  readonly name: 'api' | 'join' | 'guard' | Duty;
   readonly description: string;
   readonly envSchema: S;
   readonly environment: EnvironmentOf<S>;

@@ -118,7 +118,10 @@ export interface Provisioned {
 /** Stands up resources of some types. Called in dependency order at every start of the local cloud. */
 export interface ResourceProvider {
   readonly types: readonly string[];
+  /** The same resource again, with other properties, takes the place of what stood there. */
   provision(resource: TemplateResource): Promise<Provisioned>;
+  /** Takes it away. Without this, stacks that are deployed to a running cloud cannot have the type. */
+  remove?(resource: RegisteredResource): Promise<void>;
 }
 
 /** A resource that stands. */

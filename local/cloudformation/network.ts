@@ -70,6 +70,7 @@ export function metadataProvider(context: CloudContext): ResourceProvider {
         `${prefix}-${stableHex(17, prefix, resource.stack, resource.logicalId)}`;
       return metadataTypes[resource.type]!(resource, id, context);
     },
+    remove: async () => {},
   };
 }
 

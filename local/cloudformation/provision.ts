@@ -17,6 +17,7 @@ export interface ProvisionOptions {
 export interface Outputs {
   /** stack → output name → value */
   readonly outputs: ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+  readonly exports: ReadonlyMap<string, unknown>;
 }
 
 /**
@@ -44,7 +45,7 @@ export async function provision(options: ProvisionOptions): Promise<Outputs> {
       if (output.Export) exports.set(resolve(output.Export.Name, scope), value);
     }
   }
-  return { outputs };
+  return { outputs, exports };
 }
 
 function refuseUnknownTypes({ assembly, providers }: ProvisionOptions): void {
@@ -89,7 +90,7 @@ async function provisionOne(
 }
 
 /** Resources whose condition holds, dependencies first. @throws Error for a cycle */
-function inOrder(stack: StackTemplate, scope: Scope): string[] {
+export function inOrder(stack: StackTemplate, scope: Scope): string[] {
   const resources: Record<string, Json> = stack.template.Resources ?? {};
   const wanted = (id: string): boolean => {
     const resource = resources[id];
@@ -114,8 +115,8 @@ function inOrder(stack: StackTemplate, scope: Scope): string[] {
   return order;
 }
 
-function stackScope(
-  { accountId, region }: ProvisionOptions,
+export function stackScope(
+  { accountId, region }: Pick<ProvisionOptions, 'accountId' | 'region'>,
   { name: stackName, template }: StackTemplate,
   done: ReadonlyMap<string, Provisioned>,
   exports: ReadonlyMap<string, unknown>,

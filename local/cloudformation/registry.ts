@@ -3,8 +3,16 @@ import type { RegisteredResource, Registry } from '../aws/service.ts';
 export class ResourceRegistry implements Registry {
   readonly #resources: RegisteredResource[] = [];
 
+  /** In the place of what the same template resource was before. */
   add(resource: RegisteredResource): void {
-    this.#resources.push(resource);
+    const index = this.#indexOf(resource.stack, resource.logicalId);
+    if (index < 0) this.#resources.push(resource);
+    else this.#resources[index] = resource;
+  }
+
+  remove(stack: string, logicalId: string): void {
+    const index = this.#indexOf(stack, logicalId);
+    if (index >= 0) this.#resources.splice(index, 1);
   }
 
   resourcesOfType(type: string): RegisteredResource[] {
@@ -17,5 +25,9 @@ export class ResourceRegistry implements Registry {
 
   byArn(arn: string): RegisteredResource | undefined {
     return this.#resources.find((resource) => resource.attributes?.Arn === arn || resource.ref === arn);
+  }
+
+  #indexOf(stack: string, logicalId: string): number {
+    return this.#resources.findIndex((other) => other.stack === stack && other.logicalId === logicalId);
   }
 }

@@ -159,6 +159,12 @@ export class Iam {
     ]);
   }
 
+  /** Takes one statement of a resource's policy away. */
+  removeResourceStatement(arn: string, sid: string): void {
+    const others = (this.#resourcePolicies.get(arn) ?? []).filter((statement) => statement.sid !== sid);
+    this.#resourcePolicies.set(arn, others);
+  }
+
   resourcePolicy(arn: string): readonly Statement[] {
     const role = this.#roles.get(arn);
     if (role) return role.trust;
@@ -180,7 +186,14 @@ export class Iam {
       'AWS::SQS::QueuePolicy',
       'AWS::S3::BucketPolicy',
     ];
-    return { types, provision: async (resource) => this.#provision(resource) };
+    return {
+      types,
+      provision: async (resource) => this.#provision(resource),
+      remove: async ({ type, stack, logicalId, attributes }) => {
+        if (type === 'AWS::IAM::Role') this.#roles.delete(attributes?.Arn ?? '');
+        for (const role of this.#roles.values()) role.policies.delete(`${stack}/${logicalId}`);
+      },
+    };
   }
 
   #provision(resource: TemplateResource): Provisioned {
@@ -221,7 +234,11 @@ export class Iam {
     const name: string = properties.RoleName ?? physicalName(resource);
     const arn = `arn:aws:iam::${this.#accountId}:role${properties.Path ?? '/'}${name}`;
     const id = `AROA${stableHex(17, arn).toUpperCase()}`;
-    const policies = new Map<string, Statement[]>();
+    // Policies that were attached to it stay: they are resources of their own.
+    const attached = [...(this.#roles.get(arn)?.policies ?? [])];
+    const policies = new Map(
+      attached.filter(([key]) => key !== where && !key.startsWith(`${where}/`) && !key.startsWith('arn:')),
+    );
     for (const inline of properties.Policies ?? []) {
       policies.set(
         `${where}/${inline.PolicyName}`,
@@ -245,6 +262,7 @@ export class Iam {
     properties: { Roles?: string[]; Users?: string[]; Groups?: string[]; PolicyDocument: unknown },
   ): void {
     const statements = parseDocument(properties.PolicyDocument, where);
+    for (const role of this.#roles.values()) role.policies.delete(where);
     for (const roleName of properties.Roles ?? []) {
       const role = [...this.#roles.values()].find(({ name }) => name === roleName);
       if (!role) throw new Error(`${where}: policy for the role ${roleName}, which no template creates.`);

@@ -39,6 +39,7 @@ const proving = [
   'remediate-space',
   'remediate-zones',
   'scale',
+  'tenant-as-code',
 ];
 /** Shown to be green with `--runtime docker`, or meant to be: the others hold pids and loopback addresses in their hands. */
 const dockerTopics = ['backup-restore', 'create', 'kill', 'patch', 'remediate-zones'];

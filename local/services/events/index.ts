@@ -34,10 +34,11 @@ const retryDelaysMs = [1000, 2000];
 
 /** EventBridge: rules on the default bus and rate() schedules. */
 export function createEvents(context: CloudContext, deps: EventsDeps): ServiceModule & EventBus {
-  const rules: Rule[] = [];
-  const timers: NodeJS.Timeout[] = [];
+  const rules = new Map<string, Rule>();
+  const timers = new Map<string, NodeJS.Timeout>();
   const deliveries = new Set<Promise<void>>();
   let stopped = false;
+  let started = false;
 
   async function deliver(rule: Rule, event: object): Promise<void> {
     for (const { Arn: arn, Input } of rule.targets) {
@@ -90,39 +91,60 @@ export function createEvents(context: CloudContext, deps: EventsDeps): ServiceMo
     const arn = `arn:aws:events:${context.region}:${context.accountId}:rule/${name}`;
     if (properties.EventBusName && properties.EventBusName !== 'default')
       throw new Error('the local cloud has the default bus only');
+    forget(arn);
     if (properties.State !== 'DISABLED') {
-      rules.push({
+      const rule = {
         arn,
         matches: properties.EventPattern ? compilePattern(properties.EventPattern) : undefined,
         everyMs: properties.ScheduleExpression ? rate(properties.ScheduleExpression) : undefined,
         targets: (properties.Targets ?? []).map(checkTarget),
-      });
+      };
+      rules.set(arn, rule);
+      if (started) schedule(rule);
     }
     return { ref: name, attributes: { Arn: arn } };
   }
 
+  function forget(arn: string): void {
+    rules.delete(arn);
+    clearInterval(timers.get(arn));
+    timers.delete(arn);
+  }
+
+  function schedule(rule: Rule): void {
+    if (!rule.everyMs) return;
+    const event = {
+      source: 'aws.events',
+      'detail-type': 'Scheduled Event',
+      detail: {},
+      resources: [rule.arn],
+    };
+    timers.set(
+      rule.arn,
+      setInterval(() => fire({ ...rule, matches: undefined }, event), rule.everyMs),
+    );
+  }
+
   return {
     services: [],
-    providers: [{ types: ['AWS::Events::Rule'], provision: async (resource) => provisionRule(resource) }],
+    providers: [
+      {
+        types: ['AWS::Events::Rule'],
+        provision: async (resource) => provisionRule(resource),
+        remove: async ({ attributes }) => forget(attributes?.Arn ?? ''),
+      },
+    ],
     emit(event) {
       if (stopped) return;
-      for (const rule of rules) if (rule.matches) fire(rule, event);
+      for (const rule of rules.values()) if (rule.matches) fire(rule, event);
     },
     async start() {
-      for (const rule of rules) {
-        if (!rule.everyMs) continue;
-        const event = {
-          source: 'aws.events',
-          'detail-type': 'Scheduled Event',
-          detail: {},
-          resources: [rule.arn],
-        };
-        timers.push(setInterval(() => fire({ ...rule, matches: undefined }, event), rule.everyMs));
-      }
+      started = true;
+      for (const rule of rules.values()) schedule(rule);
     },
     async stop() {
       stopped = true;
-      for (const timer of timers) clearInterval(timer);
+      for (const timer of timers.values()) clearInterval(timer);
       await Promise.all(deliveries);
     },
   };

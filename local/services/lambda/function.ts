@@ -104,6 +104,16 @@ export class LocalFunction {
     }
   }
 
+  /** Takes no further invocation; those under way end first. */
+  async retire(): Promise<void> {
+    while (this.#running > 0) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      // That wake-up was meant for an invocation that waits for a worker, if there is one.
+      this.#waiting.shift()?.();
+    }
+    await this.stop();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const wake of this.#waiting.splice(0)) wake();

@@ -12,6 +12,7 @@ import type { CredentialStore } from '../../iam/credentials.ts';
 import type { Iam } from '../../iam/iam.ts';
 import { checkMapping, type EventSourceMapping, mappingOf, pollQueue } from './event-source.ts';
 import { LocalFunction } from './function.ts';
+import { invokeService } from './invoke-service.ts';
 import type { InvokeResult } from './worker.ts';
 
 /** How other services of this cloud invoke functions. */
@@ -25,6 +26,8 @@ export interface Invoker {
     event: unknown,
     by: { service: string; sourceArn: string },
   ): Promise<InvokeResult>;
+  /** As InvocationType Event does it: comes back at once, and tries a function that fails twice more. */
+  invokeLater(functionArn: string, event: unknown): void;
 }
 
 export interface LambdaDeps {
@@ -129,6 +132,9 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
       },
     );
     if (properties.VpcConfig?.SubnetIds?.length) inVpc.add(arn);
+    // What runs in the old one ends as it began.
+    void functions.get(arn)?.retire();
+    logging.delete(arn);
     functions.set(arn, created);
     roles.set(arn, roleArn);
     return { ref: name, attributes: { Arn: arn } };
@@ -142,6 +148,7 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
       ...(SourceAccount ? { StringEquals: { 'aws:SourceAccount': SourceAccount } } : {}),
     };
     const { arn } = functionOf(FunctionName).config;
+    deps.iam.removeResourceStatement(arn, sid);
     deps.iam.setResourcePolicy(arn, {
       Statement: [
         {
@@ -157,11 +164,40 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
     return { ref: sid };
   }
 
+  function invokeLater(functionArn: string, event: unknown): void {
+    const target = functionOf(functionArn);
+    void (async () => {
+      for (const waitMs of [1000, 2000, undefined]) {
+        const result = await target.invoke(event).catch(() => ({ ok: false }) as const);
+        if (result.ok || waitMs === undefined || stopping.signal.aborted) return;
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    })();
+  }
+
   return {
-    services: [],
+    services: [invokeService({ context, functionArnOf: (name) => functionOf(name).config.arn, invokeLater })],
     providers: [
-      { types: ['AWS::Lambda::Function'], provision: async (resource) => provisionFunction(resource) },
-      { types: ['AWS::Lambda::Permission'], provision: async (resource) => provisionPermission(resource) },
+      {
+        types: ['AWS::Lambda::Function'],
+        provision: async (resource) => provisionFunction(resource),
+        remove: async ({ attributes }) => {
+          const arn = attributes?.Arn ?? '';
+          void functions.get(arn)?.retire();
+          functions.delete(arn);
+          roles.delete(arn);
+        },
+      },
+      {
+        types: ['AWS::Lambda::Permission'],
+        provision: async (resource) => provisionPermission(resource),
+        remove: async ({ ref, properties }) => {
+          const found = [...functions.values()].find(({ config }) =>
+            [config.name, config.arn].includes(properties.FunctionName),
+          );
+          if (found) deps.iam.removeResourceStatement(found.config.arn, ref);
+        },
+      },
       {
         types: ['AWS::Lambda::EventSourceMapping'],
         provision: async (resource) => {
@@ -191,6 +227,7 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
       deps.iam.requireService(by.service, authorization);
       return target.invoke(event);
     },
+    invokeLater,
     async start() {
       // Checked when the function is created; here its policies stand only now.
       const needed = [

@@ -36,11 +36,17 @@ export async function startSmallCloud(
   }
 }
 
-function writeAssembly(directory: string, functions: Readonly<Record<string, string>>, Resources: Resources) {
+/** A synthesized app of one stack. */
+export function writeAssembly(
+  directory: string,
+  functions: Readonly<Record<string, string>>,
+  Resources: Resources,
+  more: { readonly stackName?: string; readonly Outputs?: Resources } = {},
+) {
   mkdirSync(directory, { recursive: true });
   const files: Record<string, unknown> = {};
   for (const [name, source] of Object.entries(functions)) {
-    mkdirSync(join(directory, `asset.${name}`));
+    mkdirSync(join(directory, `asset.${name}`), { recursive: true });
     writeFileSync(join(directory, `asset.${name}`, 'index.mjs'), source);
     files[name] = {
       source: { path: `asset.${name}`, packaging: 'zip' },
@@ -50,14 +56,14 @@ function writeAssembly(directory: string, functions: Readonly<Record<string, str
   const write = (file: string, content: unknown) =>
     writeFileSync(join(directory, file), JSON.stringify(content));
   write('app.assets.json', { files });
-  write('app.template.json', { Resources });
+  write('app.template.json', { Resources, Outputs: more.Outputs ?? {} });
   write('manifest.json', {
     artifacts: {
       'app.assets': { type: 'cdk:asset-manifest', properties: { file: 'app.assets.json' } },
       app: {
         type: 'aws:cloudformation:stack',
         dependencies: ['app.assets'],
-        properties: { templateFile: 'app.template.json' },
+        properties: { templateFile: 'app.template.json', stackName: more.stackName ?? 'app' },
       },
     },
   });
