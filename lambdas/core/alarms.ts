@@ -62,7 +62,6 @@ interface Rule {
   readonly says: string;
 }
 
-const freshSeconds = 300;
 const fullShare = 0.9;
 const certificateDays = 7;
 
@@ -87,11 +86,11 @@ const rules: Readonly<
     minutes: 1,
     says: 'Members speak of two different clusters. Automation has stopped.',
   }),
-  'backup-not-fresh': () => ({
+  'backup-not-fresh': (_tenant, { pageAfterMinutes }) => ({
     metric: 'BackupAgeSeconds',
-    above: freshSeconds,
-    minutes: 5,
-    says: `The newest state that could be restored is older than ${freshSeconds / 60} minutes.`,
+    above: pageAfterMinutes * 60,
+    minutes: 2,
+    says: `The newest state that could be restored is older than ${pageAfterMinutes} minutes.`,
   }),
   'backup-not-proven': (_tenant, { pageAfterMinutes }) => ({
     metric: 'BackupUnprovenSeconds',

@@ -87,6 +87,8 @@ export const fleetMetrics = {
   },
   Tenants: { unit: 'Count', worst: 'Maximum', says: 'Tenants.' },
   SickTenants: { unit: 'Count', worst: 'Maximum', says: 'Tenants with a member that is sick or missing.' },
+  /** 1 while the fleet patch stands still because it has stopped by itself. */
+  PatchStopped: { unit: 'Count', worst: 'Maximum', says: 'The fleet patch has stopped by itself.' },
   OperationsFailed: { unit: 'Count', worst: 'Maximum', says: 'Operations that ended without success.' },
 } as const satisfies Readonly<Record<string, MetricInfo>>;
 

@@ -80,14 +80,17 @@ export class CellFunctions extends Construct {
     const stateScope: StateScope = { tableArn: state.table.tableArn, keyArn: state.key.keyArn };
     const logRetentionDays = config.logRetentionDays;
     const inVpc = { vpc: network.vpc, securityGroup: network.functionSecurityGroup };
-    const record = { TABLE_NAME: state.table.tableName, CELL: this.document };
+    const { deploymentName } = config;
+    const namespace = metricNamespace(deploymentName);
+    const shared = { TABLE_NAME: state.table.tableName, CELL: this.document };
+    const record = { ...shared, METRICS_NAMESPACE: namespace };
     const sealed = { ...record, KEY_ARN: state.key.keyArn };
 
     const join = new ControlFunction(this, 'Join', {
       name: 'join',
       description: 'admits nannies and takes their reports',
       envSchema: joinEnv,
-      environment: sealed,
+      environment: { ...shared, KEY_ARN: state.key.keyArn },
       timeout: Duration.seconds(15),
       statements: joinPolicy(stateScope, this.scope),
       logRetentionDays,
@@ -122,8 +125,6 @@ export class CellFunctions extends Construct {
     };
     const policy = (of: (state: StateScope, cell: CellScope) => PolicyStatement[]) =>
       of(stateScope, this.scope);
-    const { deploymentName } = config;
-    const namespace = metricNamespace(deploymentName);
     const create = worker('create', 'makes clusters', createEnv, sealed, policy(createPolicy));
     const remove = worker('delete', 'takes clusters down', deleteEnv, record, policy(deletePolicy));
     const scale = worker('scale', 'grows, shrinks and replaces', scaleEnv, sealed, policy(scalePolicy));
@@ -134,8 +135,7 @@ export class CellFunctions extends Construct {
     const remediate = worker('remediate', 'heals clusters', remediateEnv, sealed, healing);
     const backing = backupPolicy(stateScope, this.scope, bucket);
     const backup = worker('backup', 'backs clusters up and proves it', backupEnv, sealed, backing);
-    const looking = { ...sealed, METRICS_NAMESPACE: namespace };
-    const sweep = worker('sweep', 'looks at every tenant in time', sweepEnv, looking, policy(sweepPolicy));
+    const sweep = worker('sweep', 'looks at every tenant in time', sweepEnv, sealed, policy(sweepPolicy));
     const alarms = worker(
       'alarms',
       'makes and removes the alarms of tenants',

@@ -74,13 +74,18 @@ function fleetWidgets({ deploymentName, alarms, cells, apiId }: DashboardsProps)
     [
       new cloudwatch.AlarmStatusWidget({
         title: 'Alarms of the fleet',
-        alarms: [...alarms.alarms, alarms.storm],
+        alarms: [...alarms.alarms, ...alarms.alone],
         width: 24,
         height: 3,
       }),
     ],
     [
-      graph('Tenants', [fleetMetric(deploymentName, 'Tenants'), fleetMetric(deploymentName, 'SickTenants')]),
+      graph(
+        'Tenants, and operations that failed',
+        (['Tenants', 'SickTenants', 'OperationsFailed'] as const).map((name) =>
+          fleetMetric(deploymentName, name),
+        ),
+      ),
       graph('API', [http('Count', 'Sum'), http('4xx', 'Sum'), http('5xx', 'Sum')]),
     ],
     [

@@ -73,6 +73,8 @@ interface AlarmOf {
 export class FleetAlarms extends Construct {
   readonly alarms: readonly cloudwatch.Alarm[];
   readonly storm: cloudwatch.Alarm;
+  /** Those that page by themselves. */
+  readonly alone: readonly cloudwatch.Alarm[];
 
   constructor(scope: Construct, id: string, props: FleetAlarmsProps) {
     super(scope, id);
@@ -150,6 +152,16 @@ export class FleetAlarms extends Construct {
         above: fewErrors,
       }),
       make({
+        id: 'OperationsFailed',
+        name: 'operations-failed',
+        says: 'Three operations have ended without success within a quarter of an hour.',
+        metric: fleetMetric(deploymentName, 'OperationsFailed').with({
+          statistic: 'Sum',
+          period: Duration.minutes(15),
+        }),
+        above: 2,
+      }),
+      make({
         id: 'SweepSilent',
         name: 'sweep-silent',
         says: 'Nobody looks at tenants any more: no round of the sweep for five minutes.',
@@ -175,7 +187,17 @@ export class FleetAlarms extends Construct {
       metric: fleetMetric(deploymentName, 'StormStop'),
       above: 0,
     });
-    this.storm.addAlarmAction(page);
-    this.storm.addOkAction(page);
+    const patchStopped = make({
+      id: 'PatchStopped',
+      name: 'fleet-patch-stopped',
+      says: 'The fleet patch has stopped by itself: a tenant that it reached is not well.',
+      metric: fleetMetric(deploymentName, 'PatchStopped'),
+      above: 0,
+    });
+    this.alone = [this.storm, patchStopped];
+    for (const alarm of this.alone) {
+      alarm.addAlarmAction(page);
+      alarm.addOkAction(page);
+    }
   }
 }
