@@ -3,6 +3,7 @@ import type { Faults } from './faults.ts';
 import type { CredentialStore } from './iam/credentials.ts';
 import type { Iam } from './iam/iam.ts';
 import { type ApiGatewayDeps, createApiGateway } from './services/apigateway/index.ts';
+import { type CloudWatch, createCloudWatch } from './services/cloudwatch/index.ts';
 import { createModule as createDynamodb } from './services/dynamodb/index.ts';
 import { createEc2 } from './services/ec2/index.ts';
 import { type ContainerRuntime, createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
@@ -12,6 +13,8 @@ import { createLambda, type Invoker } from './services/lambda/index.ts';
 import { createModule as createS3, type S3Module } from './services/s3/index.ts';
 import { createSecretsManager } from './services/secretsmanager/index.ts';
 import { createModule as createNames } from './services/servicediscovery/index.ts';
+import { createSns } from './services/sns/index.ts';
+import type { Topics } from './services/sns/topics.ts';
 import { createModule as createSqs } from './services/sqs/index.ts';
 import { createSts } from './services/sts/index.ts';
 
@@ -33,6 +36,8 @@ export interface Modules {
   readonly chaos: EcsChaos;
   readonly buckets: S3Module['buckets'];
   readonly functions: Invoker;
+  readonly alarms: CloudWatch['alarms'];
+  readonly pages: Pick<Topics, 'pages'>;
   emit(event: BusEvent): void;
   httpApiUrl(): string | undefined;
 }
@@ -45,16 +50,19 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     return sqs.queues;
   };
   queues().hurtWith?.(() => faults.messages);
+  const sns = createSns(context, iam);
+  const watch = createCloudWatch(context, { topics: sns.topics, queues: () => queues().figures?.() ?? [] });
   const lambda = createLambda(context, {
     iam,
     credentials,
     assets,
     queues,
     retryAfterSeconds: () => faults.messages.retryAfterSeconds,
+    watch,
   });
   const events = createEvents(context, { iam, queues, functions: lambda });
-  const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf });
   const ecs = createEcs(context, { images, ...(options.runtime && { runtime: options.runtime }) });
+  const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf, watch });
   const s3 = createS3(context);
   const all = [
     await createDynamodb(context),
@@ -64,6 +72,8 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     createSts(context, { iam, credentials }),
     createSecretsManager(context),
     sqs,
+    sns,
+    watch,
     events,
     lambda,
     api,
@@ -75,6 +85,8 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     chaos: ecs.chaos,
     buckets: s3.buckets,
     functions: lambda,
+    alarms: watch.alarms,
+    pages: sns.topics,
     emit: (event) => events.emit(event),
     httpApiUrl: () => api.httpApiUrl(),
   };

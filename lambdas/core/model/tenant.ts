@@ -109,6 +109,8 @@ export const backoffSchema = z.strictObject({
   failures: z.int().min(1),
   until: isoTimeSchema,
   reason: z.string(),
+  /** When the first of these failures was. Absent in records of before. */
+  since: isoTimeSchema.optional(),
 });
 
 export type Backoff = z.infer<typeof backoffSchema>;
@@ -245,6 +247,8 @@ export const tenantRecordSchema = z.strictObject({
   /** Highest etcd revision ever seen: a restore must go beyond it. */
   highestRevision: z.int().min(0),
   nextCheckAt: isoTimeSchema,
+  /** Its alarms in CloudWatch were as they are to be at that time, for a record with that key (core/alarms.ts). */
+  alarms: z.strictObject({ key: z.string(), at: isoTimeSchema }).optional(),
   /** The delayed "look at tenant X" that is under way, so that not every look sends another one. */
   recheck: z
     .strictObject({
