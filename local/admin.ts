@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { AwsError, type BusEvent, type RawRequest, type RawResponse } from './aws/service.ts';
 import type { Chaos } from './chaos/chaos.ts';
 import type { Faults } from './faults.ts';
-import type { Usage } from './iam/iam.ts';
+import type { Usage } from './iam/usage.ts';
 
 export interface AdminDeps {
   readonly port: number;
