@@ -17,7 +17,9 @@ export function withBackoff(
 ): TenantRecord {
   const duty = dutyOf(tenant);
   const until = new Date(now.getTime() + backoffMs(failures)).toISOString();
-  return { ...tenant, backoff: { duty, failures, until, reason: reason.slice(0, 1000) } };
+  const before = tenant.backoff?.duty === duty ? tenant.backoff.since : undefined;
+  const since = before ?? now.toISOString();
+  return { ...tenant, backoff: { duty, failures, until, reason: reason.slice(0, 1000), since } };
 }
 
 const failuresOf = (tenant: TenantRecord): number =>

@@ -9,6 +9,7 @@ import { Shipper } from './backup/shipper.ts';
 import { EtcdClient } from './etcd/client.ts';
 import { handOverLeadership } from './handover.ts';
 import type { JoinClient } from './join-client.ts';
+import { LoadProbe } from './load.ts';
 import type { MemberDisk, SavedState } from './member-disk.ts';
 import { giveMemoryBackSoon } from './memory.ts';
 import { LatencyProbe } from './metrics.ts';
@@ -61,6 +62,7 @@ export class RunningMember {
   readonly #observer: Observer;
   readonly #probe: ReadinessProbe;
   readonly #latency: LatencyProbe;
+  readonly #load = new LoadProbe();
   readonly #signals = new Signals();
   readonly #reporter: Reporter;
   readonly #status: StatusSource;
@@ -325,12 +327,14 @@ export class RunningMember {
   }
 
   async #observe(viewMaxAgeMs: number): Promise<StatusSeen> {
-    if (this.#supervisor?.view.pid === undefined) return { alarms: [] };
+    const pid = this.#supervisor?.view.pid;
+    if (pid === undefined) return { alarms: [] };
     const { timing, disk } = this.#options;
     const nowMs = () => timing.now().getTime();
-    const [{ self, ...seen }, latency] = await Promise.all([
+    const [{ self, ...seen }, latency, load] = await Promise.all([
       this.#observer.look(nowMs, viewMaxAgeMs),
       this.#latency.look(nowMs()),
+      this.#load.look(pid, nowMs()),
     ]);
     const readProblem = this.#probe.last?.readProblem;
     const { authRevision } = this.#latency;
@@ -339,6 +343,7 @@ export class RunningMember {
       ...seen,
       ...(self && { self: { ...self, ...(dbSizeQuota !== undefined && { dbSizeQuota }) } }),
       ...(self && latency && { latency: { ...latency, applyLag: self.raftIndex - self.raftAppliedIndex } }),
+      ...(load && { load }),
       ...(authRevision !== undefined && { authRevision }),
       ...(readProblem !== undefined && { readProblem }),
     };

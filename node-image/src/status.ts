@@ -2,7 +2,7 @@ import type { NannyStatus } from '../../lambdas/core/wire/admin.ts';
 import type { Observation } from './observer.ts';
 
 /** What was seen of etcd just now. */
-export type StatusSeen = Observation & Pick<NannyStatus, 'latency' | 'authRevision' | 'readProblem'>;
+export type StatusSeen = Observation & Pick<NannyStatus, 'latency' | 'load' | 'authRevision' | 'readProblem'>;
 
 export interface StatusParts {
   readonly tenantId: string;

@@ -109,6 +109,8 @@ export const backoffSchema = z.strictObject({
   failures: z.int().min(1),
   until: isoTimeSchema,
   reason: z.string(),
+  /** When the first of these failures was. Absent in records of before. */
+  since: isoTimeSchema.optional(),
 });
 
 export type Backoff = z.infer<typeof backoffSchema>;

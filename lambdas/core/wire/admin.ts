@@ -142,6 +142,14 @@ export const nannyStatusSchema = z.strictObject({
       applyLag: z.number(),
     })
     .optional(),
+  /** Of nanny and etcd together, over the last minute at most. Absent until there are two looks. */
+  load: z
+    .strictObject({
+      /** Cores in use, 1 is one whole core. */
+      cpuCores: z.number(),
+      memoryBytes: z.number(),
+    })
+    .optional(),
   /** Grows with each change of etcd's users, roles and rights (etcd_debugging_auth_revision). */
   authRevision: z.number().optional(),
   /**
