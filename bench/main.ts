@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- create|replace|patch|backup [--runs N]`: the product on the local cloud against the same etcd steps by
  * hand (hand/cluster.sh), in turns in one run on one machine. What counts is the ratio, never the milliseconds.
+ * `cost` meters the control plane in virtual time and writes docs/cost.md; `sweep` looks at 10,000 simulated tenants.
  */
 import { parseArgs } from 'node:util';
 import { compareVersions } from '../lambdas/core/version-order.ts';
@@ -10,17 +11,24 @@ import { minorOf, newestOfMinor, versionsInState } from '../node-image/binaries/
 import { testCloud } from '../test/e2e/support/cloud.ts';
 import { benchBackup } from './backup.ts';
 import type { AloneContext, BenchContext } from './context.ts';
+import { benchCost } from './cost/main.ts';
 import { benchCreate } from './create.ts';
 import { benchPatch } from './patch.ts';
 import { benchReplace } from './replace.ts';
+import { benchSweep } from './sweep.ts';
 
 type Bench = (context: BenchContext) => Promise<string>;
 type Alone = (context: AloneContext) => Promise<string>;
-const benches: Readonly<Record<string, { run: Bench; runs: number } | { alone: Alone; runs: number }>> = {
+/** Runs no etcd at all. */
+type Simulated = (say: (line: string) => void) => Promise<string>;
+type Kind = { run: Bench; runs: number } | { alone: Alone; runs: number } | { simulated: Simulated; runs: 1 };
+const benches: Readonly<Record<string, Kind>> = {
   create: { run: benchCreate, runs: 7 },
   replace: { run: benchReplace, runs: 5 },
   patch: { run: benchPatch, runs: 3 },
   backup: { alone: benchBackup, runs: 3 },
+  cost: { simulated: benchCost, runs: 1 },
+  sweep: { simulated: benchSweep, runs: 1 },
 };
 const usage = `npm run bench -- ${Object.keys(benches).join('|')} [--runs N]`;
 
@@ -51,9 +59,13 @@ const version = newestOfMinor('3.6')!;
 const say = (line: string): void => console.log(line);
 const dirOf = async (wanted: string): Promise<string> =>
   (await resolveEtcd(wanted, { machine: systemMachine(process.env), onProgress: say })).dir;
-const etcdDir = await dirOf(version);
 const { name, runs } = asked;
 const bench = benches[name]!;
+if ('simulated' in bench) {
+  say(await bench.simulated(say));
+  process.exit();
+}
+const etcdDir = await dirOf(version);
 say(`etcd ${version}, ${runs} runs each, in turns.`);
 say('alone' in bench ? await bench.alone({ version, runs, say }) : await onLocalCloud(bench.run));
 

@@ -3,7 +3,7 @@ import { AwsError, type BusEvent, type RawRequest, type RawResponse } from './aw
 import type { Chaos } from './chaos/chaos.ts';
 import type { Stacks } from './cloudformation/stacks.ts';
 import type { Faults } from './faults.ts';
-import type { Usage } from './iam/iam.ts';
+import type { Usage } from './iam/usage.ts';
 import type { Alarms } from './services/cloudwatch/alarms.ts';
 import type { Topics } from './services/sns/topics.ts';
 

@@ -5,7 +5,8 @@ import { inBlock } from './cloudformation/network.ts';
 import type { ResourceRegistry } from './cloudformation/registry.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { CredentialStore } from './iam/credentials.ts';
-import type { Iam, Usage } from './iam/iam.ts';
+import type { Iam } from './iam/iam.ts';
+import type { Usage } from './iam/usage.ts';
 
 export interface ContextParts {
   readonly accountId: string;

@@ -4,6 +4,7 @@ import { defineAccess } from './commands/access.ts';
 import { defineBackups } from './commands/backups.ts';
 import { defineChanges } from './commands/changes.ts';
 import { defineChaos } from './commands/chaos.ts';
+import { defineCost } from './commands/cost.ts';
 import { defineFleet } from './commands/fleet.ts';
 import type { Define } from './commands/index.ts';
 import { defineLocal } from './commands/local.ts';
@@ -55,6 +56,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   defineRestores(define(program));
   defineReading(define(program));
   defineAccess(define(program));
+  defineCost(define(program));
   const local = program
     .command('local')
     .description('the local cloud: what cdk deploy ships, on this machine');

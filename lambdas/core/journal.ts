@@ -6,6 +6,8 @@ import type { Clock, Duty, Ids, Log, MetricSink, TenantStore } from './ports.ts'
 
 /** Steps kept of one operation; the first half is never dropped, so that the beginning of the story stays. */
 const stepsKept = 200;
+/** Of one text, in characters. AWS refuses items above 400 KB: 200 steps of this length are about half of one. */
+const longestText = 1_000;
 
 export interface JournalDeps {
   readonly store: Pick<TenantStore, 'getOperation' | 'putOperation' | 'appendEvent'>;
@@ -58,7 +60,7 @@ export async function openJournal(
     });
   };
   const event: Journal['event'] = (kind, message, more = {}) => {
-    const line = { eventId: deps.ids.ulid(), tenantId, at: now(), kind, message, ...more };
+    const line = { eventId: deps.ids.ulid(), tenantId, at: now(), kind, message: short(message), ...more };
     later('timeline', () =>
       deps.store.appendEvent({ ...line, ...(operationId !== undefined && { operationId }) }),
     );
@@ -75,7 +77,8 @@ export async function openJournal(
   return {
     isOf: (newest) => currentOperation(newest, duty)?.operationId === operationId,
     event,
-    done(name, detail, startedAt, kind = 'done') {
+    done(name, text, startedAt, kind = 'done') {
+      const detail = short(text);
       const before = steps().findLast((entry) => !isWait(entry));
       // Done again because the world has not caught up with it, and waited for in between: one line is enough.
       const same = before?.outcome === 'done' && before.name === name && before.detail === detail;
@@ -84,7 +87,8 @@ export async function openJournal(
       update(detail, [...ended(steps(), now()), { ...entry, outcome: 'done' }]);
       if (kind !== 'none') event(kind, detail);
     },
-    waiting(name, reason) {
+    waiting(name, text) {
+      const reason = short(text);
       const running = last();
       if (running?.outcome === 'failed' || running?.outcome === 'refused') {
         if (operation?.message !== reason) update(reason, steps());
@@ -96,7 +100,8 @@ export async function openJournal(
         update(reason, [...ended(steps(), now()), entry]);
       }
     },
-    failed(name, reason, startedAt) {
+    failed(name, text, startedAt) {
+      const reason = short(text);
       const before = last();
       if (before?.outcome === 'failed' && before.name === name && before.detail === reason) {
         update(reason, [...steps().slice(0, -1), { ...before, endedAt: now() }]);
@@ -106,7 +111,8 @@ export async function openJournal(
       update(reason, [...ended(steps(), now()), { ...entry, outcome: 'failed' }]);
       event('seen', `${name} failed: ${reason}`);
     },
-    refused(name, rule, reason) {
+    refused(name, rule, text) {
+      const reason = short(text);
       const before = last();
       if (before?.outcome === 'refused' && before.name === name && before.detail === reason) return;
       const entry = { name, detail: reason, startedAt: now(), endedAt: now() };
@@ -120,7 +126,13 @@ export async function openJournal(
       await pending;
       if (operation === undefined) return;
       const at = now();
-      const closing = { state, message, updatedAt: at, endedAt: at, steps: ended(steps(), at) };
+      const closing = {
+        state,
+        message: short(message),
+        updatedAt: at,
+        endedAt: at,
+        steps: ended(steps(), at),
+      };
       const next: Operation = { ...operation, ...closing, ...(report && { report }) };
       operation = next;
       await deps.store.putOperation(next);
@@ -179,6 +191,9 @@ const isRecent = ({ endedAt }: OperationStep, now: Date): boolean =>
 
 const ended = (steps: OperationStep[], at: string): OperationStep[] =>
   steps.map((entry) => (entry.outcome === 'running' ? { ...entry, outcome: 'done', endedAt: at } : entry));
+
+const short = (text: string): string =>
+  text.length <= longestText ? text : `${text.slice(0, longestText - 1)}…`;
 
 const trim = (steps: OperationStep[]): OperationStep[] =>
   steps.length <= stepsKept

@@ -104,6 +104,9 @@ export interface TemplateResource {
   readonly logicalId: string;
   // biome-ignore lint/suspicious/noExplicitAny: properties are whatever the template says; providers parse what they use
   readonly properties: any;
+  /** The same as the template writes them: intrinsic functions unresolved. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  readonly written?: any;
   /** `Metadata` of the template's resource. */
   readonly metadata?: Readonly<Record<string, unknown>>;
 }

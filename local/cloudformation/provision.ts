@@ -72,7 +72,14 @@ async function provisionOne(
   const type: string = resource.Type;
   try {
     const properties = resolve(resource.Properties ?? {}, scope);
-    const item = { type, stack, logicalId, properties, metadata: resource.Metadata };
+    const item = {
+      type,
+      stack,
+      logicalId,
+      properties,
+      written: resource.Properties,
+      metadata: resource.Metadata,
+    };
     let result: Provisioned | undefined;
     for (const provider of options.providers) {
       if (!provider.types.includes(type)) continue;

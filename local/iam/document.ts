@@ -9,6 +9,8 @@ export interface Statement {
   /** `*`, `AWS:<arn>` or `Service:<name>`; empty in identity policies. */
   readonly principals: readonly string[];
   readonly conditions: readonly Condition[];
+  /** The role of the templates that has it and its resources as the template writes them; see usage.ts. */
+  readonly origin?: { readonly role: string; readonly resources: readonly string[] };
 }
 
 export interface Condition {

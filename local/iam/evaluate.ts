@@ -16,12 +16,14 @@ export interface Decision {
   readonly unsupported: readonly string[];
   /** What the role allows is not allowed by the policy of the session. */
   readonly bySession?: boolean;
+  /** Statements that allow it, whatever the effect is in the end. */
+  readonly allowedBy?: readonly Statement[];
 }
 
 /** One set of policies (all identity policies of a principal, or the policy of one resource). */
 export function evaluate(statements: readonly Statement[], request: AccessRequest): Decision {
   const unsupported = new Set<string>();
-  let allowed = false;
+  const allowedBy: Statement[] = [];
   for (const statement of statements) {
     if (!matchesTarget(statement, request)) continue;
     const results = statement.conditions.map((condition) => evaluateCondition(condition, request.context));
@@ -30,9 +32,10 @@ export function evaluate(statements: readonly Statement[], request: AccessReques
     const others = results.every((result) => result.holds || result.unsupported !== undefined);
     if (statement.effect === 'Deny' && others)
       return { effect: 'explicit-deny', unsupported: [...unsupported] };
-    if (statement.effect === 'Allow' && others && unknown.length === 0) allowed = true;
+    if (statement.effect === 'Allow' && others && unknown.length === 0) allowedBy.push(statement);
   }
-  return { effect: allowed ? 'allow' : 'implicit-deny', unsupported: [...unsupported] };
+  const effect = allowedBy.length > 0 ? 'allow' : 'implicit-deny';
+  return { effect, unsupported: [...unsupported], allowedBy };
 }
 
 function matchesTarget(statement: Statement, request: AccessRequest): boolean {

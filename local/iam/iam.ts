@@ -11,22 +11,16 @@ import type { ConditionContext } from './conditions.ts';
 import { parseDocument, type Statement } from './document.ts';
 import { type Decision, evaluate } from './evaluate.ts';
 import { managedPolicy } from './managed-policies.ts';
+import { type Usage, UsageBook, withOrigin } from './usage.ts';
 
 interface Role {
   readonly name: string;
   readonly arn: string;
   readonly id: string;
+  readonly logicalId: string;
   readonly trust: Statement[];
   readonly tags: Readonly<Record<string, string>>;
   readonly policies: Map<string, Statement[]>;
-}
-
-/** A call that was allowed; `count` grows with every further one. */
-export interface Usage {
-  readonly principal: string;
-  readonly action: string;
-  readonly resource: string;
-  count: number;
 }
 
 /** Roles and policies of the templates, and the decisions made of them. */
@@ -35,22 +29,23 @@ export class Iam {
   readonly #region: string;
   readonly #roles = new Map<string, Role>();
   readonly #resourcePolicies = new Map<string, Statement[]>();
-  readonly #usage = new Map<string, Usage>();
-  readonly #onFirstUse: (usage: Usage) => void;
+  /** What was asked, allowed and refused since the start. */
+  readonly book: UsageBook;
 
   constructor(options: { accountId: string; region: string; onFirstUse?: (usage: Usage) => void }) {
     this.#accountId = options.accountId;
     this.#region = options.region;
-    this.#onFirstUse = options.onFirstUse ?? (() => {});
+    this.book = new UsageBook(options.onFirstUse);
   }
 
   /** @throws AwsError AccessDeniedException in the words of AWS */
   require(caller: Caller, authorization: Authorization, requestContext: ConditionContext = {}): void {
     const decision = this.decide(caller, authorization, requestContext);
     if (decision.effect === 'allow') {
-      this.#recordUse(caller.roleArn ?? caller.principalArn, authorization);
+      this.book.allowed(caller.roleArn ?? caller.principalArn, authorization, decision.allowedBy);
       return;
     }
+    this.book.denied(caller.roleArn ?? caller.principalArn, authorization, decision.bySession ?? false);
     throw new AwsError(
       'AccessDeniedException',
       denial(caller.principalArn, authorization, decision),
@@ -81,7 +76,8 @@ export class Iam {
     const decision = join(evaluate(identity, request), evaluate(direct, { ...request, principals }));
     if (caller.sessionPolicy === undefined || decision.effect !== 'allow') return decision;
     const session = evaluate(caller.sessionPolicy, request);
-    return { ...session, bySession: session.effect === 'implicit-deny' };
+    const { allowedBy } = decision;
+    return { ...session, allowedBy, bySession: session.effect === 'implicit-deny' };
   }
 
   /** Whether the policy of a resource lets an AWS service in, e.g. EventBridge into a queue. */
@@ -104,7 +100,7 @@ export class Iam {
   requireService(service: string, authorization: Authorization): void {
     const decision = this.decideForService(service, authorization);
     if (decision.effect === 'allow') {
-      this.#recordUse(service, authorization);
+      this.book.allowed(service, authorization);
       return;
     }
     const { action, resource } = authorization;
@@ -174,7 +170,7 @@ export class Iam {
   }
 
   usage(): Usage[] {
-    return [...this.#usage.values()];
+    return this.book.calls();
   }
 
   /** Types of the templates that IAM itself stands up. */
@@ -204,11 +200,11 @@ export class Iam {
         return this.#provisionRole(resource);
       case 'AWS::IAM::ManagedPolicy': {
         const name = properties.ManagedPolicyName ?? physicalName(resource);
-        this.#attach(where, properties);
+        this.#attach(where, properties, resource.written);
         return { ref: `arn:aws:iam::${this.#accountId}:policy${properties.Path ?? '/'}${name}` };
       }
       case 'AWS::IAM::Policy':
-        this.#attach(where, properties);
+        this.#attach(where, properties, resource.written);
         return { ref: properties.PolicyName ?? physicalName(resource) };
       case 'AWS::SQS::QueuePolicy':
         for (const url of properties.Queues as string[]) {
@@ -239,11 +235,10 @@ export class Iam {
     const policies = new Map(
       attached.filter(([key]) => key !== where && !key.startsWith(`${where}/`) && !key.startsWith('arn:')),
     );
-    for (const inline of properties.Policies ?? []) {
-      policies.set(
-        `${where}/${inline.PolicyName}`,
-        parseDocument(inline.PolicyDocument, `${where}/${inline.PolicyName}`),
-      );
+    for (const [index, inline] of (properties.Policies ?? []).entries()) {
+      const name = `${where}/${inline.PolicyName}`;
+      const raw = resource.written?.Policies?.[index]?.PolicyDocument;
+      policies.set(name, withOrigin(parseDocument(inline.PolicyDocument, name), resource.logicalId, raw));
     }
     for (const managed of (properties.ManagedPolicyArns ?? []) as string[]) {
       // Policies of the templates attach themselves by their own `Roles`.
@@ -253,20 +248,21 @@ export class Iam {
       ((properties.Tags ?? []) as { Key: string; Value: string }[]).map(({ Key, Value }) => [Key, Value]),
     );
     const trust = parseDocument(properties.AssumeRolePolicyDocument, `the trust policy of ${where}`);
-    this.#roles.set(arn, { name, arn, id, trust, tags, policies });
+    this.#roles.set(arn, { name, arn, id, logicalId: resource.logicalId, trust, tags, policies });
     return { ref: name, attributes: { Arn: arn, RoleId: id } };
   }
 
   #attach(
     where: string,
     properties: { Roles?: string[]; Users?: string[]; Groups?: string[]; PolicyDocument: unknown },
+    written: { PolicyDocument?: unknown } | undefined,
   ): void {
     const statements = parseDocument(properties.PolicyDocument, where);
     for (const role of this.#roles.values()) role.policies.delete(where);
     for (const roleName of properties.Roles ?? []) {
       const role = [...this.#roles.values()].find(({ name }) => name === roleName);
       if (!role) throw new Error(`${where}: policy for the role ${roleName}, which no template creates.`);
-      role.policies.set(where, statements);
+      role.policies.set(where, withOrigin(statements, role.logicalId, written?.PolicyDocument));
     }
     if (properties.Users?.length || properties.Groups?.length) {
       throw new Error(`${where}: the local cloud attaches policies to roles only.`);
@@ -298,18 +294,6 @@ export class Iam {
       ),
     };
   }
-
-  #recordUse(principal: string, { action, resource }: Authorization): void {
-    const key = `${principal}\n${action}\n${resource}`;
-    const known = this.#usage.get(key);
-    if (known) {
-      known.count += 1;
-      return;
-    }
-    const usage = { principal, action, resource, count: 1 };
-    this.#usage.set(key, usage);
-    this.#onFirstUse(usage);
-  }
 }
 
 const principalsOf = (caller: Caller): string[] => [
@@ -326,13 +310,14 @@ const administrator = parseDocument(
 
 function join(identity: Decision, resource: Decision): Decision {
   const unsupported = [...identity.unsupported, ...resource.unsupported];
+  const allowedBy = [...(identity.allowedBy ?? []), ...(resource.allowedBy ?? [])];
   const effects = [identity.effect, resource.effect];
   const effect = effects.includes('explicit-deny')
     ? 'explicit-deny'
     : effects.includes('allow')
       ? 'allow'
       : 'implicit-deny';
-  return { effect, unsupported };
+  return { effect, unsupported, allowedBy };
 }
 
 export function denial(

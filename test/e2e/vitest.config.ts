@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     root: new URL('../..', import.meta.url).pathname,
     include: ['test/e2e/**/*.e2e.test.ts'],
+    setupFiles: ['test/e2e/support/name-topic.ts'],
     testTimeout: 300_000,
     hookTimeout: 300_000,
     fileParallelism: false,

@@ -5,6 +5,9 @@ import path from 'node:path';
 import type { App } from 'aws-cdk-lib';
 import { buildApp } from '../../lib/build-app.ts';
 
+/** Intrinsic functions as text. */
+export { readable as flat } from '../../local/cloudformation/readable.ts';
+
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation as it is
 export type Json = any;
 
@@ -82,20 +85,4 @@ export async function synthesizeAnew(
   } finally {
     rmSync(outdir, { recursive: true, force: true });
   }
-}
-
-/** Intrinsic functions as text, so that whole ARNs can be compared: `<Table.Arn>`, `<AWS::Region>`. */
-export function flat(value: Json): Json {
-  if (Array.isArray(value)) return value.map(flat);
-  if (typeof value !== 'object' || value === null) return value;
-  if (typeof value.Ref === 'string') return `<${value.Ref}>`;
-  if (value['Fn::GetAtt']) return `<${value['Fn::GetAtt'].join('.')}>`;
-  if (value['Fn::GetStackOutput']) return `<${outputOwner(value['Fn::GetStackOutput'])}>`;
-  if (value['Fn::Join']) return value['Fn::Join'][1].map(flat).join(value['Fn::Join'][0]);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, flat(item)]));
-}
-
-/** `PublishOutputFnGetAttTableCD117FA1Arn27EC6E03` → `TableCD117FA1Arn`: what the other stack gives away. */
-function outputOwner({ OutputName }: { OutputName: string }): string {
-  return OutputName.replace(/^PublishOutput(FnGetAtt|Ref)/, '').replace(/[0-9A-F]{8}$/, '');
 }

@@ -61,12 +61,14 @@ export function checkMapping(mapping: EventSourceMapping, iam: Iam, visibilitySe
       principalArn: mapping.roleArn,
       roleArn: mapping.roleArn,
     };
-    const decision = iam.decide(caller, { action: `sqs:${action}`, resource: mapping.queueArn });
+    const authorization = { action: `sqs:${action}`, resource: mapping.queueArn };
+    const decision = iam.decide(caller, authorization);
     if (decision.effect !== 'allow') {
       throw new Error(
         `The role ${mapping.roleArn} of function ${mapping.target.config.name} has no permission to call ${action} on ${mapping.queueArn}: the event source mapping cannot be created.`,
       );
     }
+    iam.book.allowed(mapping.roleArn, authorization, decision.allowedBy);
   }
   if (visibilitySeconds * 1000 < mapping.target.config.timeoutMs) {
     throw new Error(

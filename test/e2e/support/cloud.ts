@@ -10,6 +10,7 @@ import { resolveTarget } from '../../../bin/cli/target.ts';
 import type { Operation } from '../../../lambdas/core/model/operation.ts';
 import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
 import { type LocalCloud, type LocalCloudOptions, startLocalCloud } from '../../../local/cloud.ts';
+import { noteRights } from './rights.ts';
 import { until } from './until.ts';
 
 export const repoDir = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
@@ -52,6 +53,12 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
   const start = (changed: Partial<LocalCloudOptions> = {}) =>
     startLocalCloud({ repoDir, runtime, environment: process.env, ...options, ...changed, stateDir, port });
   let cloud = await start();
+  let edited = options.edit !== undefined;
+  const stop = async () => {
+    await cloud.stop();
+    // Tests that change the templates provoke what is refused then.
+    noteRights({ rights: cloud.iam.book.rights(), denials: edited ? [] : cloud.iam.book.denials() });
+  };
   const api = createApi(world, await resolveTarget(world, { url: cloud.url, state: stateDir }));
 
   const tenant = (tenantId: string) =>
@@ -96,11 +103,12 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
       return tenant(tenantId);
     },
     async restart(changed) {
-      await cloud.stop();
+      await stop();
+      edited = (changed?.edit ?? options.edit) !== undefined;
       cloud = await start(changed);
     },
     async dispose() {
-      await cloud.stop();
+      await stop();
       rmSync(stateDir, { recursive: true, force: true });
     },
   };

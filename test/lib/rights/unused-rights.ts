@@ -1,0 +1,3 @@
+import type { UnusedRights } from './compare.ts';
+
+export const unusedRights: readonly UnusedRights[] = [];
