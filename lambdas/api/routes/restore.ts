@@ -12,6 +12,7 @@ import { compareVersions } from '../../core/version-order.ts';
 import { type Context, endpoint } from '../endpoint.ts';
 import { problemsOf } from '../issues.ts';
 import { newOperation, record } from '../operations.ts';
+import { giveUpPlace, placeIn } from '../placement.ts';
 import { ApiError } from '../problem.ts';
 import { noQuery, tenantParams } from '../schemas.ts';
 import { announce, refuseWhileDeleting, withOperation } from '../start-operation.ts';
@@ -232,6 +233,7 @@ async function clone(context: Context, source: TenantRecord, into: string, wante
   const now = deps.clock.now();
   const since = now.toISOString();
   const { tenantId: from, cell, spec } = source;
+  await placeIn(deps, cell, into, spec.members, `A clone lives where the backups of "${from}" are`);
   const message = `The cluster is being made of a backup of ${from}.`;
   const fresh: TenantRecord = {
     schemaVersion: 1,
@@ -255,7 +257,12 @@ async function clone(context: Context, source: TenantRecord, into: string, wante
     nextCheckAt: since,
   };
   const tenant = withOperation(fresh, operation, now);
-  await deps.store.create(tenant);
+  try {
+    await deps.store.create(tenant);
+  } catch (error) {
+    if (error instanceof ConflictError) await giveUpPlace(deps, cell, into, await deps.store.get(into));
+    throw error;
+  }
   await announce(context, tenant, operation);
   await record(deps, { tenantId: from, operationId }, 'seen', `A clone of it is made: ${into}.`);
   return { tenant, operation };
