@@ -64,6 +64,11 @@ const contextSchema = z.strictObject({
   /** Most tenants that this deployment accepts. @default 100 */
   maxTenants: number(z.int().min(1).max(100_000)).default(100),
   /**
+   * Most tenants of one cell; new ones go into the emptiest. A cell has one Cloud Map namespace and one VPC: 300 tenants
+   * of five members are 1,500 names, plus one for each replacement under way. @default 300
+   */
+  maxTenantsPerCell: number(z.int().min(1).max(2_000)).default(300),
+  /**
    * Days that S3 keeps each backup whatever anybody without s3:BypassGovernanceRetention does to it (Object Lock,
    * governance). Deleting only hides them until then. @default off
    */

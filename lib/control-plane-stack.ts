@@ -56,6 +56,7 @@ export class ControlPlaneStack extends Stack {
         CELLS: `[${cells.map((cell) => cell.document).join(',')}]`,
         ETCD_VERSIONS: JSON.stringify(props.etcdVersions),
         MAX_TENANTS: String(config.maxTenants),
+        MAX_TENANTS_PER_CELL: String(config.maxTenantsPerCell),
       },
       timeout: Duration.seconds(15),
       statements: apiPolicy(

@@ -28,6 +28,7 @@ export const rolloutKey = { PK: 'FLEET', SK: 'PATCH' };
 export const duePartition = (cell: string, shard: number | 'graves') => `DUE#${cell}#${shard}`;
 
 export const tokensKey = (cell: string) => ({ PK: `CELL#${cell}`, SK: 'DESTRUCTIVE' });
+export const placesKey = (cell: string) => ({ PK: `CELL#${cell}`, SK: 'PLACES' });
 export const sickKey = (cell: string, tenantId: string) => ({ PK: `SICK#${cell}`, SK: `TENANT#${tenantId}` });
 
 /** Well tenants keep an item for an hour that says so: this way sweep needs no right to delete. */

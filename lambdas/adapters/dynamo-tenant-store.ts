@@ -6,6 +6,7 @@ import {
   PutCommand,
   QueryCommand,
   type QueryCommandInput,
+  type QueryCommandOutput,
 } from '@aws-sdk/lib-dynamodb';
 import * as z from 'zod';
 import { dueShards } from '../core/due-shard.ts';
@@ -14,6 +15,7 @@ import { type Backup, backupSchema } from '../core/model/backup.ts';
 import { type Grave, graveSchema } from '../core/model/grave.ts';
 import type { Operation, TimelineEvent } from '../core/model/operation.ts';
 import { operationSchema, timelineEventSchema } from '../core/model/operation.ts';
+import type { Places, TenantPlace } from '../core/model/place.ts';
 import { type Rollout, rolloutSchema } from '../core/model/rollout.ts';
 import { type TenantRecord, tenantRecordSchema } from '../core/model/tenant.ts';
 import type { Clock, IdempotentRecord, Page, TenantStore } from '../core/ports.ts';
@@ -40,6 +42,7 @@ import {
   tenantKey,
   tokensKey,
 } from './dynamo-items.ts';
+import { leavePlace, type PlacesTable, readPlaces, takePlace } from './dynamo-places.ts';
 
 const idempotentSchema = z.strictObject({ requestHash: z.string(), status: z.int(), body: z.string() });
 
@@ -57,10 +60,13 @@ const tokenAttempts = 8;
  * | remove, removeBackup, removeGrave | dynamodb:DeleteItem | table |
  * | listOperations, listEvents, listBackups | dynamodb:Query | table |
  * | list, count | dynamodb:Query | table/index/names |
- * | due, dueGraves, countInCell | dynamodb:Query | table/index/due |
+ * | due, dueGraves, countInCell, idsInCell | dynamodb:Query | table/index/due |
  * | takeDestructiveToken | dynamodb:GetItem, dynamodb:PutItem | table |
  * | noteSick | dynamodb:PutItem | table |
  * | sickTenants | dynamodb:Query | table |
+ * | places | dynamodb:GetItem | table |
+ * | takePlace | dynamodb:UpdateItem, dynamodb:PutItem | table, keys `CELL#*` |
+ * | leavePlace | dynamodb:UpdateItem | table, keys `CELL#*` |
  */
 export class DynamoTenantStore implements TenantStore {
   readonly #client: DynamoDBDocumentClient;
@@ -163,7 +169,7 @@ export class DynamoTenantStore implements TenantStore {
       ExpressionAttributeValues: { ':due': partition, ':now': now.toISOString() },
       Limit: limit,
     });
-    return (answer.Items ?? []).map((item) => z.string().parse(item.PK).slice('TENANT#'.length));
+    return (answer.Items ?? []).map(tenantIdOf);
   }
 
   async putOperation(operation: Operation): Promise<void> {
@@ -325,25 +331,46 @@ export class DynamoTenantStore implements TenantStore {
   }
 
   async countInCell(cell: string): Promise<number> {
-    const shards = Array.from({ length: dueShards }, (_, shard) => this.#countDue(duePartition(cell, shard)));
-    return (await Promise.all(shards)).reduce((sum, count) => sum + count, 0);
+    const shards = Array.from({ length: dueShards }, (_, shard) => duePartition(cell, shard));
+    const counts = await Promise.all(shards.map((shard) => this.#inDue(shard, { Select: 'COUNT' })));
+    return counts.flat().reduce((sum, { Count = 0 }) => sum + Count, 0);
   }
 
-  async #countDue(partition: string): Promise<number> {
-    let total = 0;
-    let from: Record<string, unknown> | undefined;
+  async idsInCell(cell: string): Promise<string[]> {
+    const shards = Array.from({ length: dueShards }, (_, shard) => duePartition(cell, shard));
+    const answers = await Promise.all(shards.map((shard) => this.#inDue(shard, {})));
+    return answers.flat().flatMap(({ Items = [] }) => Items.map(tenantIdOf));
+  }
+
+  async #inDue(partition: string, input: Pick<QueryCommandInput, 'Select'>): Promise<QueryCommandOutput[]> {
+    const answers: QueryCommandOutput[] = [];
     do {
       const answer = await this.#query({
+        ...input,
         IndexName: 'due',
-        Select: 'COUNT',
         KeyConditionExpression: 'duePK = :due',
         ExpressionAttributeValues: { ':due': partition },
-        ExclusiveStartKey: from,
+        ExclusiveStartKey: answers.at(-1)?.LastEvaluatedKey,
       });
-      total += answer.Count ?? 0;
-      from = answer.LastEvaluatedKey;
-    } while (from !== undefined);
-    return total;
+      answers.push(answer);
+    } while (answers.at(-1)?.LastEvaluatedKey !== undefined);
+    return answers;
+  }
+
+  places(cell: string): Promise<Places> {
+    return readPlaces(this.#places(), cell);
+  }
+
+  takePlace(cell: string, tenantId: string, place: TenantPlace, atMost: number): Promise<boolean> {
+    return takePlace(this.#places(), cell, tenantId, place, atMost);
+  }
+
+  leavePlace(cell: string, tenantId: string, at?: string): Promise<void> {
+    return leavePlace(this.#places(), cell, tenantId, at);
+  }
+
+  #places(): PlacesTable {
+    return { client: this.#client, table: this.#table };
   }
 
   async #getItem(key: Record<string, string>): Promise<Record<string, unknown> | undefined> {
@@ -409,6 +436,8 @@ export class DynamoTenantStore implements TenantStore {
 function idOf(list: string, item: Record<string, unknown>): string {
   return list === 'names' ? String(item.tenantId) : String(item.SK).slice(list.length + 1);
 }
+
+const tenantIdOf = ({ PK }: Record<string, unknown>): string => z.string().parse(PK).slice('TENANT#'.length);
 
 function staleMessage(tenantId: string, version: number): string {
   return `Tenant ${tenantId} is no longer at recordVersion ${version}. Read it again.`;

@@ -19,7 +19,7 @@ export interface ApiDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly ids: Pick<Ids, 'ulid' | 'clusterToken'>;
   readonly log: Log;
-  /** Not empty. New tenants go into the first one. */
+  /** Not empty. New tenants go into the emptiest one. */
   readonly cells: readonly Cell[];
   /** Queues of one cell. */
   dispatcherOf(cell: Cell): Dispatcher;
@@ -27,4 +27,5 @@ export interface ApiDeps {
   objectsOf(cell: Cell): Pick<BackupObjects, 'list'>;
   readonly versions: VersionCatalog;
   readonly maxTenants: number;
+  readonly maxTenantsPerCell: number;
 }

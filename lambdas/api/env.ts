@@ -12,6 +12,7 @@ export const envSchema = z.object({
     z.strictObject({ default: etcdVersionSchema, offered: z.array(etcdVersionSchema).min(1) }),
   ),
   MAX_TENANTS: z.coerce.number().int().min(1),
+  MAX_TENANTS_PER_CELL: z.coerce.number().int().min(1),
 });
 
 export type Env = z.infer<typeof envSchema>;

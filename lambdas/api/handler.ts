@@ -26,5 +26,6 @@ export const handler = handle(
     objectsOf: (cell) => new S3BackupObjects({ bucket: cell.backupBucket }),
     versions: env.ETCD_VERSIONS,
     maxTenants: env.MAX_TENANTS,
+    maxTenantsPerCell: env.MAX_TENANTS_PER_CELL,
   }),
 );

@@ -21,6 +21,7 @@ const apiProblems = {
   'not-found': [404, 'Not found'],
   'method-not-allowed': [405, 'Method not allowed'],
   conflict: [409, 'Conflict'],
+  'no-room': [409, 'No cell has room'],
   'deletion-protected': [409, 'Deletion protection is on'],
   'still-creating': [409, 'Still creating'],
   deleting: [409, 'Being deleted'],

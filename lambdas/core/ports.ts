@@ -4,6 +4,7 @@ import type { Backup } from './model/backup.ts';
 import type { Duty } from './model/duties.ts';
 import type { Grave } from './model/grave.ts';
 import type { Operation, OperationKind, TimelineEvent } from './model/operation.ts';
+import type { Places, TenantPlace } from './model/place.ts';
 import type { Rollout } from './model/rollout.ts';
 import type { SizeClass } from './model/spec.ts';
 import type { TenantRecord } from './model/tenant.ts';
@@ -101,6 +102,19 @@ export interface TenantStore {
   sickTenants(cell: string): Promise<SickTenant[]>;
   /** Number of the cell's tenants, eventually consistent. */
   countInCell(cell: string): Promise<number>;
+  /** Ids of the cell's tenants, in no order, eventually consistent. */
+  idsInCell(cell: string): Promise<string[]>;
+
+  /** Who has a place in the cell. Strongly consistent. */
+  places(cell: string): Promise<Places>;
+  /**
+   * Takes a place, or says anew what the tenant takes. One atomic write: of many at once none goes beyond `atMost`.
+   * @param atMost tenants of the cell, with this one
+   * @returns false when there is no room
+   */
+  takePlace(cell: string, tenantId: string, place: TenantPlace, atMost: number): Promise<boolean>;
+  /** Harmless when it has none; with `at`, also when it has taken one at another time. */
+  leavePlace(cell: string, tenantId: string, at?: string): Promise<void>;
 
   /** The newest fleet patch, whatever its state. Strongly consistent. */
   getRollout(): Promise<Rollout | undefined>;

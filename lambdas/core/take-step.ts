@@ -47,6 +47,8 @@ export async function takeStep(
     journal.event('done', 'The tenant is deleted.');
     await journal.close('succeeded', 'The tenant is deleted.');
     await deps.store.bury(graveOf(tenant, deps.clock.now()));
+    // Before the record goes: the next tenant of this name takes its place when there is no record, and keeps it.
+    await deps.store.leavePlace(tenant.cell, tenant.tenantId);
     await held.remove();
     // Lost, the alarms go with the next search for those that are nobody's.
     await deps.dispatcher.look(tenant.tenantId, 'alarms');

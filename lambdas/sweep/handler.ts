@@ -14,6 +14,7 @@ import { versionGate as gate } from '../patch/gate.ts';
 import { sweepDisks } from './disks.ts';
 import { envSchema } from './env.ts';
 import { serveFleet } from './fleet/turn.ts';
+import { sweepPlaces } from './places.ts';
 import { noteRetirements, retirementsIn } from './retirement.ts';
 import { sweepDue, sweepTenant } from './sweep.ts';
 import { tellFleet } from './tell-fleet.ts';
@@ -35,6 +36,7 @@ export const handler = async (event: { Records?: unknown }, context: InvocationC
     await tellFleet(deps);
     await fleet();
     await sweepDisks(deps);
+    await sweepPlaces(deps);
     return { due };
   }
   await noteRetirements(deps, retirementsIn(event));

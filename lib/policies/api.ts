@@ -1,6 +1,14 @@
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { CellScope, StateScope } from './scope.ts';
-import { decryptFor, listItems, listTenants, readItems, sendLooks, writeItems } from './statements.ts';
+import {
+  changePlaces,
+  decryptFor,
+  listItems,
+  listTenants,
+  readItems,
+  sendLooks,
+  writeItems,
+} from './statements.ts';
 
 /** Records wishes and shows state. It reaches no task; CA keys are opened for the credentials route only. */
 export const apiPolicy = (
@@ -12,6 +20,7 @@ export const apiPolicy = (
   listItems(state),
   listTenants(state),
   writeItems(state),
+  changePlaces(state),
   decryptFor(state, 'ca'),
   sendLooks(cells),
   // What can be restored, by name.

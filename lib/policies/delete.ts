@@ -3,6 +3,7 @@ import { listDisks, removeDisks } from './disks.ts';
 import { changeRecords, deleteNames, findZone, listAddresses, removeAddresses } from './names.ts';
 import type { CellScope, StateScope } from './scope.ts';
 import {
+  changePlaces,
   deleteItems,
   describeTasks,
   listItems,
@@ -19,6 +20,7 @@ export const deletePolicy = (state: StateScope, cell: CellScope): PolicyStatemen
   // Operations that delete has overtaken are closed.
   listItems(state),
   writeItems(state),
+  changePlaces(state),
   deleteItems(state),
   describeTasks(cell),
   listTasks(cell),

@@ -19,6 +19,11 @@ const inCluster = (cell: CellScope) => ({ ArnEquals: { 'ecs:cluster': cell.clust
 export const readItems = (state: StateScope) => allow('ReadItems', ['dynamodb:GetItem'], [state.tableArn]);
 export const listItems = (state: StateScope) => allow('ListItems', ['dynamodb:Query'], [state.tableArn]);
 export const writeItems = (state: StateScope) => allow('WriteItems', ['dynamodb:PutItem'], [state.tableArn]);
+/** Who lives in a cell: the only items that are changed in place, so that DynamoDB itself keeps them within the limit. */
+export const changePlaces = (state: StateScope) =>
+  allow('ChangePlaces', ['dynamodb:UpdateItem'], [state.tableArn], {
+    'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': 'CELL#*' },
+  });
 export const deleteItems = (state: StateScope) =>
   allow('DeleteItems', ['dynamodb:DeleteItem'], [state.tableArn]);
 export const listTenants = (state: StateScope) =>

@@ -2,6 +2,7 @@ import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { listDisks, removeDisks } from './disks.ts';
 import type { CellScope, StateScope } from './scope.ts';
 import {
+  changePlaces,
   decryptFor,
   describeTasks,
   listDue,
@@ -20,6 +21,7 @@ import {
 export const sweepPolicy = (state: StateScope, cell: CellScope): PolicyStatement[] => [
   readItems(state),
   writeItems(state),
+  changePlaces(state),
   listDue(state),
   // A fleet patch goes through all tenants, and stops when those that it has reached turn sick.
   listTenants(state),

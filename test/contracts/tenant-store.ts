@@ -223,6 +223,47 @@ export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
     expect(await store.countInCell('cell-1')).toBe(5);
   });
 
+  it('gives a cell no more tenants than it may have, however many come at once', async () => {
+    const { store } = await fresh();
+    const at = '2026-11-22T10:00:00.000Z';
+    const come = Array.from({ length: 12 }, (_, n) => store.takePlace('c1', `t${n}x`, { members: 3, at }, 5));
+    expect((await Promise.all(come)).filter(Boolean)).toHaveLength(5);
+    expect(Object.keys(await store.places('c1'))).toHaveLength(5);
+    expect(await store.takePlace('c2', 'other', { members: 1, at }, 5)).toBe(true);
+    expect(await store.places('c2')).toEqual({ other: { members: 1, at } });
+    expect(await store.places('c3')).toEqual({});
+  });
+
+  it('knows a tenant that has its place already: it takes no second one, and may grow in a full cell', async () => {
+    const { store } = await fresh();
+    const at = '2026-11-22T10:00:00.000Z';
+    for (const id of ['aa', 'bb']) expect(await store.takePlace('c1', id, { members: 3, at }, 2)).toBe(true);
+    expect(await store.takePlace('c1', 'bb', { members: 5, at }, 2)).toBe(true);
+    expect(await store.places('c1')).toEqual({ aa: { members: 3, at }, bb: { members: 5, at } });
+    expect(await store.takePlace('c1', 'cc', { members: 1, at }, 2)).toBe(false);
+  });
+
+  it('takes a place back once, and never one that was taken anew', async () => {
+    const { store } = await fresh();
+    const [then, now] = ['2026-11-22T10:00:00.000Z', '2026-11-22T11:00:00.000Z'];
+    await store.leavePlace('c1', 'aa');
+    await store.takePlace('c1', 'aa', { members: 3, at: now }, 1);
+    await store.leavePlace('c1', 'aa', then);
+    expect(Object.keys(await store.places('c1'))).toEqual(['aa']);
+    await store.leavePlace('c1', 'aa', now);
+    await store.leavePlace('c1', 'aa');
+    expect(await store.places('c1')).toEqual({});
+    expect(await store.takePlace('c1', 'bb', { members: 3, at: now }, 1)).toBe(true);
+  });
+
+  it('names the tenants of a cell', async () => {
+    const { store } = await fresh();
+    for (const id of ids) await store.create(tenantRecord(id, { cell: 'c1' }));
+    await store.create(tenantRecord('elsewhere', { cell: 'c2' }));
+    expect((await store.idsInCell('c1')).sort()).toEqual(ids);
+    expect(await store.idsInCell('c3')).toEqual([]);
+  });
+
   it('remembers an idempotent request for 24 hours', async () => {
     const { store, setNow } = await fresh();
     const record = { requestHash: 'abc', status: 202, body: '{"tenant":{}}' };

@@ -4,6 +4,7 @@ import { ConflictError, InvalidRequestError } from '../../lambdas/core/errors.ts
 import { type Backup, backupSchema } from '../../lambdas/core/model/backup.ts';
 import { type Grave, graveSchema } from '../../lambdas/core/model/grave.ts';
 import { type Operation, operationSchema, type TimelineEvent } from '../../lambdas/core/model/operation.ts';
+import type { Places, TenantPlace } from '../../lambdas/core/model/place.ts';
 import { type Rollout, rolloutSchema } from '../../lambdas/core/model/rollout.ts';
 import { type TenantRecord, tenantRecordSchema } from '../../lambdas/core/model/tenant.ts';
 import type { IdempotentRecord, Page, TenantStore } from '../../lambdas/core/ports.ts';
@@ -63,6 +64,7 @@ export class InMemoryTenantStore implements TenantStore {
   readonly #now: () => Date;
   readonly #backups = new Map<string, Backup>();
   readonly #graves = new Map<string, Grave>();
+  readonly #places = new Map<string, Map<string, TenantPlace>>();
   #rollout: Rollout | undefined;
 
   constructor(options: { now?: () => Date } = {}) {
@@ -169,6 +171,28 @@ export class InMemoryTenantStore implements TenantStore {
 
   async countInCell(cell: string): Promise<number> {
     return [...this.#tenants.values()].filter((tenant) => tenant.cell === cell).length;
+  }
+
+  async idsInCell(cell: string): Promise<string[]> {
+    return [...this.#tenants.values()]
+      .filter((tenant) => tenant.cell === cell)
+      .map(({ tenantId }) => tenantId);
+  }
+
+  async places(cell: string): Promise<Places> {
+    return Object.fromEntries(this.#places.get(cell) ?? []);
+  }
+
+  async takePlace(cell: string, tenantId: string, place: TenantPlace, atMost: number): Promise<boolean> {
+    const places = this.#places.get(cell) ?? new Map<string, TenantPlace>();
+    if (!places.has(tenantId) && places.size >= atMost) return false;
+    this.#places.set(cell, places.set(tenantId, place));
+    return true;
+  }
+
+  async leavePlace(cell: string, tenantId: string, at?: string): Promise<void> {
+    const places = this.#places.get(cell);
+    if (at === undefined || places?.get(tenantId)?.at === at) places?.delete(tenantId);
   }
 
   async putBackup(backup: Backup): Promise<void> {

@@ -5,6 +5,7 @@ import type { TenantRecord } from '../../core/model/tenant.ts';
 import { type Context, endpoint } from '../endpoint.ts';
 import type { Answer } from '../idempotency.ts';
 import { dispatch, newOperation, record } from '../operations.ts';
+import { giveUpPlace, placeTenant } from '../placement.ts';
 import { ApiError } from '../problem.ts';
 import { noQuery, tenantAnswerSchema, tenantParams } from '../schemas.ts';
 import { type ReadSpec, requireFitting } from '../spec-input.ts';
@@ -46,7 +47,8 @@ export const putTenant = endpoint({
 async function create(tenantId: string, wanted: ReadSpec, context: Context): Promise<Answer | undefined> {
   const { deps, caller } = context;
   await checkQuota(context);
-  const cell = deps.cells[0]!;
+  const spec = requireFitting(wanted.spec);
+  const cell = await placeTenant(deps, tenantId, spec.members);
   const operation = newOperation(context, tenantId, 'create', 'Waiting to be taken up');
   const now = deps.clock.now();
   const number = await firstIncarnation(context, tenantId);
@@ -59,7 +61,7 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
     recordVersion: 1,
     generation: 1,
     observedGeneration: 0,
-    spec: requireFitting(wanted.spec),
+    spec,
     status: {
       phase: 'creating',
       conditions: [
@@ -83,8 +85,9 @@ async function create(tenantId: string, wanted: ReadSpec, context: Context): Pro
   try {
     await deps.store.create(tenant);
   } catch (error) {
-    if (error instanceof ConflictError) return undefined;
-    throw error;
+    if (!(error instanceof ConflictError)) throw error;
+    await giveUpPlace(deps, cell.id, tenantId, await deps.store.get(tenantId));
+    return undefined;
   }
   await deps.store.putOperation(operation);
   await record(deps, operation, 'decided', createdText(tenant));

@@ -12,6 +12,7 @@ import { compareVersions } from '../../core/version-order.ts';
 import { type Context, endpoint } from '../endpoint.ts';
 import { problemsOf } from '../issues.ts';
 import { newOperation, record } from '../operations.ts';
+import { giveUpPlace, placeIn } from '../placement.ts';
 import { ApiError } from '../problem.ts';
 import { noQuery, tenantParams } from '../schemas.ts';
 import { announce, refuseWhileDeleting, withOperation } from '../start-operation.ts';
@@ -241,6 +242,7 @@ async function clone(context: Context, source: Restorable, into: string, wanted:
   const now = deps.clock.now();
   const since = now.toISOString();
   const { tenantId: from, cell, spec } = source;
+  await placeIn(deps, cell, into, spec.members, `A clone lives where the backups of "${from}" are`);
   const message = `The cluster is being made of a backup of ${from}.`;
   const fresh: TenantRecord = {
     schemaVersion: 1,
@@ -265,7 +267,12 @@ async function clone(context: Context, source: Restorable, into: string, wanted:
     nextCheckAt: since,
   };
   const tenant = withOperation(fresh, operation, now);
-  await deps.store.create(tenant);
+  try {
+    await deps.store.create(tenant);
+  } catch (error) {
+    if (error instanceof ConflictError) await giveUpPlace(deps, cell, into, await deps.store.get(into));
+    throw error;
+  }
   await announce(context, tenant, operation);
   // The timeline of one that is deleted is closed.
   if (from !== into && (await deps.store.get(from)) !== undefined)

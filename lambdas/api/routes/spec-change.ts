@@ -8,6 +8,7 @@ import { minorOf } from '../../core/version-rules.ts';
 import type { Context } from '../endpoint.ts';
 import type { Answer } from '../idempotency.ts';
 import { dispatch, ended, newOperation, record } from '../operations.ts';
+import { notePlace } from '../placement.ts';
 import { changedFields, type ReadSpec, requireFitting, withFields } from '../spec-input.ts';
 import { requireVersionStep, type WorkKind, workFor } from '../spec-work.ts';
 import { announce, dueNow, refuseWhileDeleting, requireIdle, withOperation } from '../start-operation.ts';
@@ -67,6 +68,7 @@ export async function applySpec(
     const latest = await latestOperation(context, saved);
     return { status: 200, body: { tenant: await documentOf(deps, saved), operation: latest } };
   }
+  if (saved.spec.members !== tenant.spec.members) await notePlace(deps, saved);
   operation = await follow(context, saved, operation, text);
   return { status: 202, body: { tenant: await documentOf(deps, saved), operation } };
 }

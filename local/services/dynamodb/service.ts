@@ -6,6 +6,8 @@ interface TableInput {
   TableName?: string;
   IndexName?: string;
   RequestItems?: Record<string, unknown>;
+  Key?: { PK?: { S?: string } };
+  Item?: { PK?: { S?: string } };
 }
 
 const itemOperations = ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem', 'Query', 'Scan', 'DescribeTable'];
@@ -24,12 +26,16 @@ export function dynamodbService(options: {
     return name.startsWith('arn:') ? name : prefix + name;
   };
   const one = (operation: string) => ({
-    authorize: ({ TableName, IndexName }: TableInput): Authorization[] => [
-      {
-        action: `dynamodb:${operation}`,
-        resource: tableArn(TableName) + (IndexName === undefined ? '' : `/index/${IndexName}`),
-      },
-    ],
+    authorize: ({ TableName, IndexName, Key, Item }: TableInput): Authorization[] => {
+      const leading = (Key ?? Item)?.PK?.S;
+      return [
+        {
+          action: `dynamodb:${operation}`,
+          resource: tableArn(TableName) + (IndexName === undefined ? '' : `/index/${IndexName}`),
+          ...(leading !== undefined && { context: { 'dynamodb:LeadingKeys': [leading] } }),
+        },
+      ];
+    },
     run: (input: TableInput) => dynalite.call(operation, { ...input }),
   });
   const many = (operation: string) => ({
