@@ -77,7 +77,7 @@ async function onLocalCloud(run: Bench): Promise<string> {
   const older = { version: before, etcdDir: await dirOf(before) };
   const cloud = await testCloud();
   const remove = async (tenantId: string): Promise<void> => {
-    const { code, stderr } = await cloud.cli('delete', tenantId, '--yes', '--no-final-backup');
+    const { code, stderr } = await cloud.cli('delete', tenantId, '--yes', '--no-final-backup', '--wait');
     if (code !== 0) throw new Error(stderr);
   };
   try {

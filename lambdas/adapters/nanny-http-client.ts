@@ -154,8 +154,9 @@ export class NannyHttpClient implements NannyClient {
       new Promise((resolve, reject) => {
         const unreachable = (error: Error): void => {
           // The other side has closed what was kept open, as it may at any time: that says nothing of the nanny.
-          if (agent && sent.reusedSocket && error.name !== 'AbortError') return resolve(send());
-          reject(new TransientError(`The ${where} cannot be reached: ${error.message}`, { cause: error }));
+          if (agent && sent.reusedSocket && error.name !== 'AbortError') resolve(send());
+          else
+            reject(new TransientError(`The ${where} cannot be reached: ${error.message}`, { cause: error }));
         };
         const sent = request({
           host: target.ip,

@@ -1,5 +1,3 @@
-import { Sha256 } from '@aws-crypto/sha256-js';
-import { SignatureV4 } from '@smithy/signature-v4';
 import * as z from 'zod';
 import { ControlPlaneError, TransientError } from '../../lambdas/core/errors.ts';
 import {
@@ -22,6 +20,7 @@ import {
 } from '../../lambdas/core/wire/work.ts';
 import type { Credentials } from './credentials.ts';
 import { httpCall } from './http.ts';
+import { sha256Hex, signed } from './sigv4.ts';
 
 /** The control plane understood the call and said no. Asked again all the same: ECS shows a new task late. */
 export class JoinRefusedError extends ControlPlaneError {
@@ -45,33 +44,33 @@ export interface JoinClientOptions {
   readonly credentials: () => Promise<Credentials>;
   /** The task's own address: join compares the caller's address with what ECS says of the task. */
   readonly ip: string;
+  readonly now: () => Date;
 }
 
 /** API Gateway gives up after 29 s; a cold start of the join function takes about 2 s. */
 const timeoutMs = 15_000;
 
 export function createJoinClient(options: JoinClientOptions): JoinClient {
-  const signer = new SignatureV4({
-    service: 'execute-api',
-    region: options.region,
-    credentials: options.credentials,
-    sha256: Sha256,
-  });
-
   async function post<T>(route: string, schema: z.ZodType<T>, body: unknown): Promise<T> {
     const url = new URL(`${options.baseUrl}/${route}`);
     const text = JSON.stringify(body);
-    const signed = await signer.sign({
-      method: 'POST',
-      protocol: url.protocol,
-      hostname: url.hostname,
-      path: url.pathname,
-      headers: { host: url.host, 'content-type': 'application/json' },
-      body: text,
-    });
+    const headers = signed(
+      {
+        method: 'POST',
+        path: url.pathname,
+        headers: { host: url.host, 'content-type': 'application/json' },
+        bodySha256: sha256Hex(text),
+      },
+      {
+        service: 'execute-api',
+        region: options.region,
+        credentials: await options.credentials(),
+        now: options.now(),
+      },
+    );
     const answer = await httpCall(url, {
       method: 'POST',
-      headers: signed.headers,
+      headers,
       body: text,
       timeoutMs,
       localAddress: options.ip,

@@ -36,7 +36,7 @@ async function main(env: NannyEnv): Promise<void> {
   log.info('Nanny started', { tenant: env.tenantId, member: env.memberName, taskArn, ip });
   const { region, s3Endpoint: endpoint } = env;
   const credentials = containerCredentials(env.credentials, timing.now);
-  const client = createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip });
+  const client = createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip, now: timing.now });
   const who = { tenantId: env.tenantId, memberName: env.memberName };
   const forStore = storageCredentials(() => client.storage(who), timing.now);
   const options = {

@@ -1,3 +1,4 @@
+import { enableCompileCache, flushCompileCache } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { passThroughGate } from './key-gate.ts';
@@ -9,6 +10,8 @@ import { passThroughGate } from './key-gate.ts';
 export interface BootData {
   readonly file: string;
   readonly exportName: string;
+  /** Where compiled code is kept: a further worker starts with about half the work. @default nowhere */
+  readonly compileCache?: string;
 }
 
 export interface WorkerData extends BootData {
@@ -49,7 +52,8 @@ process.on('unhandledRejection', (reason) => {
   process.exit(128);
 });
 
-const { file, exportName, keyGate } = workerData as WorkerData;
+const { file, exportName, keyGate, compileCache } = workerData as WorkerData;
+if (compileCache !== undefined) enableCompileCache(compileCache);
 passThroughGate(keyGate);
 const loaded: Record<string, unknown> = await import(pathToFileURL(file).href);
 const candidate = loaded[exportName] ?? (loaded.default as Record<string, unknown> | undefined)?.[exportName];
@@ -70,3 +74,4 @@ parentPort?.on('message', async ({ event, context, deadline }: Invocation) => {
   }
 });
 post({ type: 'ready' });
+if (compileCache !== undefined) flushCompileCache();

@@ -103,7 +103,11 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
       {
         name,
         arn,
-        boot: { file: handlerFile(directory, file), exportName },
+        boot: {
+          file: handlerFile(directory, file),
+          exportName,
+          compileCache: join(context.stateDir, 'compile-cache'),
+        },
         timeoutMs: (properties.Timeout ?? 3) * 1000,
         memoryMiB,
         reservedConcurrency: properties.ReservedConcurrentExecutions,

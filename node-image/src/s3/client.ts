@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import * as http from 'node:http';
 import * as https from 'node:https';
-import { Sha256 } from '@aws-crypto/sha256-js';
-import { SignatureV4 } from '@smithy/signature-v4';
 import type { Credentials } from '../credentials.ts';
+import { escaped, sha256Hex, signed } from '../sigv4.ts';
 import { backOffMs, type Timing } from '../timing.ts';
 import { bucketAddress } from './endpoint.ts';
 import { refused, S3Error, textOf, unreachable } from './errors.ts';
@@ -32,7 +31,7 @@ const tries = 5;
 const backOff = { firstMs: 200, maxMs: 5_000 };
 /** Nothing sent or received for this long. */
 const idleMs = 60_000;
-const emptyHash = createHash('sha256').digest('hex');
+const emptyHash = sha256Hex('');
 /** Published only if there is nothing under the key. */
 const ifAbsent = { 'if-none-match': '*' };
 
@@ -42,7 +41,6 @@ const ifAbsent = { 'if-none-match': '*' };
  */
 export class S3Client {
   readonly #options: S3Options;
-  readonly #signer: SignatureV4;
   readonly #agents = {
     'http:': new http.Agent({ keepAlive: true }),
     'https:': new https.Agent({ keepAlive: true }),
@@ -50,14 +48,6 @@ export class S3Client {
 
   constructor(options: S3Options) {
     this.#options = options;
-    this.#signer = new SignatureV4({
-      service: 's3',
-      region: options.region,
-      credentials: options.credentials,
-      sha256: Sha256,
-      // S3 alone signs the path as it is sent.
-      uriEscapePath: false,
-    });
   }
 
   /** @throws S3Error `PreconditionFailed` when there is an object under this key */
@@ -198,28 +188,29 @@ export class S3Client {
     const path = `${pathPrefix}/${name.key.split('/').map(escaped).join('/')}`;
     const query = Object.entries(call.query ?? {}).map(([key, value]) => `${escaped(key)}=${escaped(value)}`);
     const url = new URL(`${origin}${path}${query.length > 0 ? `?${query.join('&')}` : ''}`);
-    const signed = await this.#signer.sign({
-      method: call.method,
-      protocol: url.protocol,
-      hostname: url.hostname,
-      path,
-      query: call.query,
-      headers: {
-        host: url.host,
-        // Hashed natively: the signer's own SHA-256 is JavaScript.
-        'x-amz-content-sha256': call.body ? createHash('sha256').update(call.body).digest('hex') : emptyHash,
-        ...(call.body && { 'content-length': String(call.body.length) }),
-        // A bucket with Object Lock takes nothing without it.
-        ...(call.body &&
-          call.method === 'PUT' && { 'content-md5': createHash('md5').update(call.body).digest('base64') }),
-        ...call.headers,
+    const { credentials, timing } = this.#options;
+    const headers = signed(
+      {
+        method: call.method,
+        path,
+        query: call.query,
+        headers: {
+          host: url.host,
+          ...(call.body && { 'content-length': String(call.body.length) }),
+          // A bucket with Object Lock takes nothing without it.
+          ...(call.body &&
+            call.method === 'PUT' && { 'content-md5': createHash('md5').update(call.body).digest('base64') }),
+          ...call.headers,
+        },
+        bodySha256: call.body ? sha256Hex(call.body) : emptyHash,
       },
-    });
+      { service: 's3', region, credentials: await credentials(), now: timing.now() },
+    );
     const protocol = url.protocol as 'http:' | 'https:';
     return await new Promise((resolve, reject) => {
       const request = (protocol === 'http:' ? http : https).request(url, {
         method: call.method,
-        headers: signed.headers,
+        headers,
         agent: this.#agents[protocol],
         timeout: idleMs,
       });
@@ -233,10 +224,6 @@ export class S3Client {
 
 const asHeaders = (metadata: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`x-amz-meta-${key}`, value]));
-
-/** As SigV4 wants it: everything but unreserved characters. */
-const escaped = (text: string): string =>
-  encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 
 const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 const plain = (text: string): string =>

@@ -40,7 +40,10 @@ export interface TestCloud {
   create(tenantId: string, spec?: Record<string, unknown>, deadlineMs?: number): Promise<TenantDocument>;
   tenant(tenantId: string): Promise<TenantDocument>;
   /** Waits until the operation has ended. @throws Error with its message when it failed */
-  ended(operation: Operation, deadlineMs?: number): Promise<Operation>;
+  ended(
+    operation: Operation,
+    waiting?: number | { deadlineMs?: number; everyMs?: number },
+  ): Promise<Operation>;
   /** Stops the cloud, starts it again on the same state; with other options, if any are given. */
   restart(changed?: Partial<LocalCloudOptions>): Promise<void>;
   /** Stops it and deletes its state. */
@@ -64,24 +67,33 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
   const tenant = (tenantId: string) =>
     api.call<TenantDocument>({ method: 'GET', path: `/v1/tenants/${tenantId}` });
 
-  const ended = (operation: Operation, deadlineMs = 120_000) =>
-    until(
+  const ended: TestCloud['ended'] = (operation, waiting = {}) => {
+    const patience = {
+      deadlineMs: 120_000,
+      ...(typeof waiting === 'number' ? { deadlineMs: waiting } : waiting),
+    };
+    return until(
       `${operation.kind} of ${operation.tenantId} to end`,
       async () => {
         const path = `/v1/tenants/${operation.tenantId}/operations/${operation.operationId}`;
         const now = await api.call<Operation>({ method: 'GET', path });
         return ['succeeded', 'failed'].includes(now.state) && now;
       },
-      { deadlineMs },
+      patience,
     ).then(async (end) => {
       if (end.state === 'failed') throw new Error(`${end.kind} of ${end.tenantId} failed: ${end.message}`);
       // Its end is written a moment before the record lets go of it; a deleted tenant has no record any more.
-      await until(`${operation.tenantId} to be done with it`, async () => {
-        const open = await tenant(operation.tenantId).catch(() => undefined);
-        return open?.operation?.operationId !== operation.operationId;
-      });
+      await until(
+        `${operation.tenantId} to be done with it`,
+        async () => {
+          const open = await tenant(operation.tenantId).catch(() => undefined);
+          return open?.operation?.operationId !== operation.operationId;
+        },
+        patience,
+      );
       return end;
     });
+  };
 
   return {
     get cloud() {

@@ -29,7 +29,14 @@ beforeAll(async () => {
     { uri: env.AWS_CONTAINER_CREDENTIALS_FULL_URI!, token: env.AWS_CONTAINER_AUTHORIZATION_TOKEN },
     () => new Date(),
   );
-  client = createJoinClient({ baseUrl: `${controlPlane.url}/prod`, region: 'eu-central-1', credentials, ip });
+  const now = () => new Date();
+  client = createJoinClient({
+    baseUrl: `${controlPlane.url}/prod`,
+    region: 'eu-central-1',
+    credentials,
+    ip,
+    now,
+  });
 });
 afterAll(() => controlPlane.stop());
 beforeEach(() => {
