@@ -1,14 +1,14 @@
 import { DeleteObjectCommand, GetObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { planBackup } from '../../lambdas/backup/plan.ts';
 import { readCatalogue } from '../../lambdas/core/backup/catalogue.ts';
 import { retain } from '../../lambdas/core/backup/retention.ts';
 import { backupPerformers } from '../../lambdas/core/perform-backup.ts';
-import { planBackup } from '../../lambdas/backup/plan.ts';
 import { S3Client as NannyS3 } from '../../node-image/src/s3/client.ts';
-import { user } from '../local/support/endpoint.ts';
+import { lostQuorum } from '../core/lost-quorum.ts';
 import { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import { simCell } from '../fakes/sim/world.ts';
-import { lostQuorum } from '../core/lost-quorum.ts';
+import { user } from '../local/support/endpoint.ts';
 import { startBackupBucket } from './backup-bucket.ts';
 import { backup } from './tenant-record.ts';
 
@@ -92,7 +92,11 @@ describe('with Object Lock', () => {
     await prune();
     for (const version of await versions()) {
       for (const BypassGovernanceRetention of [undefined, true]) {
-        const command = new DeleteObjectCommand({ Bucket: world.Bucket, ...version, BypassGovernanceRetention });
+        const command = new DeleteObjectCommand({
+          Bucket: world.Bucket,
+          ...version,
+          BypassGovernanceRetention,
+        });
         await expect(world.client.send(command)).rejects.toMatchObject({ name: 'AccessDenied' });
       }
     }

@@ -37,7 +37,10 @@ describe('quorum lost', () => {
   test('beside a survivor no disk is waited for: which ones were not compared is said before anything is done', async () => {
     for (const volume of ['ebs', 'ephemeral'] as const) {
       const world = await started({}, { volume });
-      const lost = world.ecs.alive('acme').slice(0, 2).map(({ memberName }) => memberName);
+      const lost = world.ecs
+        .alive('acme')
+        .slice(0, 2)
+        .map(({ memberName }) => memberName);
       killTwo(world);
       await world.settle(1);
       await world.until(healed(world), 120);
