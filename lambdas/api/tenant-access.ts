@@ -17,10 +17,7 @@ export async function requireTenant(deps: Pick<ApiDeps, 'store'>, tenantId: stri
   return tenant;
 }
 
-export function cellOf(
-  deps: Pick<ApiDeps, 'cells'>,
-  tenant: Pick<TenantRecord, 'tenantId' | 'cell'>,
-): Cell {
+export function cellOf(deps: Pick<ApiDeps, 'cells'>, tenant: Pick<TenantRecord, 'tenantId' | 'cell'>): Cell {
   const cell = deps.cells.find((candidate) => candidate.id === tenant.cell);
   if (cell === undefined) {
     throw new Error(`Tenant ${tenant.tenantId} lives in cell ${tenant.cell}, which CELLS does not name`);

@@ -1,18 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { ListObjectVersionsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { S3BackupObjects } from '../../lambdas/adapters/s3-backup-objects.ts';
 import type { BackupObjects } from '../../lambdas/core/ports.ts';
-import { backupPolicy } from '../../lib/policies/backup.ts';
-import type { CellScope, StateScope } from '../../lib/policies/scope.ts';
-import type { Authorization, Caller, CloudContext } from '../../local/aws/service.ts';
-import { CredentialStore } from '../../local/iam/credentials.ts';
-import { Iam } from '../../local/iam/iam.ts';
-import { createModule as createS3 } from '../../local/services/s3/index.ts';
 import { SimBucket } from '../fakes/sim/sim-bucket.ts';
-import { accountId, region, startEndpoint, type TestEndpoint, user } from '../local/support/endpoint.ts';
+import { startBackupBucket } from './backup-bucket.ts';
 
 interface World {
   readonly objects: BackupObjects;
@@ -64,80 +54,15 @@ describe('BackupObjects fake', () => {
 });
 
 describe('BackupObjects in S3, with the rights of the backup function', () => {
-  const stateDir = mkdtempSync(path.join(tmpdir(), 'etcd-nanny-objects-'));
-  const iam = new Iam({ accountId, region });
-  const credentials = new CredentialStore({ accountId });
-  const keyArn = `arn:aws:kms:${region}:${accountId}:key/backups`;
-  let endpoint: TestEndpoint;
-  let admin: S3Client;
-  let client: S3Client;
-  let Bucket: string;
-  let objects: S3BackupObjects;
-
+  let world: Awaited<ReturnType<typeof startBackupBucket>>;
   beforeAll(async () => {
-    const s3 = await createS3({
-      accountId,
-      region,
-      stateDir,
-      authorize: (who: Caller, authorization: Authorization) => iam.require(who, authorization),
-    } as unknown as CloudContext);
-    endpoint = await startEndpoint(s3.services, { iam, credentials });
-    const rule = { ServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: keyArn } };
-    const bucket = await s3.providers[0]!.provision({
-      type: 'AWS::S3::Bucket',
-      stack: 'Test',
-      logicalId: 'Backups',
-      properties: {
-        VersioningConfiguration: { Status: 'Enabled' },
-        BucketEncryption: { ServerSideEncryptionConfiguration: [rule] },
-      },
-    });
-    Bucket = bucket.ref;
-    const rights = backupPolicy(
-      { tableArn: 'arn:table', keyArn } as StateScope,
-      {
-        taskDefinitionArns: ['a'],
-        taskRoleArns: ['b'],
-        queueArns: ['c'],
-        taskArns: 'd',
-      } as unknown as CellScope,
-      { bucketArn: `arn:aws:s3:::${Bucket}`, cellId: 'cell-1' },
-    ).filter(({ actions }) => actions.every((action) => action.startsWith('s3:')));
-    await iam.provider().provision({
-      type: 'AWS::IAM::Role',
-      stack: 'Test',
-      logicalId: 'Backup',
-      properties: {
-        RoleName: 'backup',
-        AssumeRolePolicyDocument: { Statement: [] },
-        Policies: [
-          { PolicyName: 'p', PolicyDocument: { Statement: rights.map((one) => one.toStatementJson()) } },
-        ],
-      },
-    });
-    const settings = { endpoint: endpoint.url, region, maxAttempts: 1, forcePathStyle: true };
-    admin = new S3Client({ ...settings, credentials: user });
-    const { expiration: _, ...key } = credentials.issue(
-      `arn:aws:iam::${accountId}:role/backup`,
-      'session',
-      3_600,
-    );
-    client = new S3Client({ ...settings, credentials: key });
-    objects = new S3BackupObjects({ bucket: Bucket, client });
+    world = await startBackupBucket();
   });
-  afterAll(async () => {
-    admin.destroy();
-    client.destroy();
-    await endpoint.close();
-    rmSync(stateDir, { recursive: true, force: true });
-  });
-
-  const put = async (...keys: string[]): Promise<void> => {
-    for (const Key of keys) await admin.send(new PutObjectCommand({ Bucket, Key, Body: 'content' }));
-  };
-  backupObjectsContract(() => ({ objects, put }));
+  afterAll(() => world.stop());
+  backupObjectsContract(() => world);
 
   it('lists more than one page, and removes more than S3 takes at once', async () => {
+    const { objects, put } = world;
     const keys = Array.from({ length: 1_050 }, (_, n) => `cell-1/many/1/delta/${String(n).padStart(5, '0')}`);
     for (let at = 0; at < keys.length; at += 50) {
       await Promise.all(keys.slice(at, at + 50).map((key) => put(key)));
@@ -148,6 +73,7 @@ describe('BackupObjects in S3, with the rights of the backup function', () => {
   });
 
   it('leaves former versions: what was let go can be taken back for a while', async () => {
+    const { objects, put, admin, Bucket } = world;
     await put('cell-1/back/1/full/01.snap');
     await objects.remove(['cell-1/back/1/full/01.snap']);
     const { Versions } = await admin.send(new ListObjectVersionsCommand({ Bucket, Prefix: 'cell-1/back/' }));
@@ -155,6 +81,7 @@ describe('BackupObjects in S3, with the rights of the backup function', () => {
   });
 
   it('reaches no other cell, and names the first key that was refused', async () => {
+    const { objects, put } = world;
     await put('cell-2/acme/1/full/01.snap', 'cell-1/acme/1/full/01.snap');
     await expect(objects.list('cell-2/acme/')).rejects.toMatchObject({ code: 'access-denied' });
     const both = ['cell-1/acme/1/full/01.snap', 'cell-2/acme/1/full/01.snap'];
@@ -167,6 +94,7 @@ describe('BackupObjects in S3, with the rights of the backup function', () => {
   });
 
   it('says when it is worth trying again', async () => {
+    const { objects, endpoint } = world;
     const { faults } = endpoint;
     for (const operation of ['ListObjectsV2', 'DeleteObjects']) {
       const id = faults.add({ match: { service: 's3', operation }, action: { type: 'throttle' }, times: 1 });

@@ -136,6 +136,21 @@ describe.each(versions)('backups of etcd %s', (version) => {
     }
   });
 
+  test('what an incarnation began from is restored with what its revisions were moved by, as its members were', async () => {
+    const bumpRevision = 1_000_000_000;
+    const revision = full.revision + bumpRevision;
+    const key = fullKey('01BEGINNING');
+    const begun = { ...source(), kind: 'full', revision, bumpRevision } as Extract<
+      WorkOrder['source'],
+      { kind: 'full' }
+    >;
+    const made = resultOf((await scene.work({ source: begun, output: { key } })).end);
+    expect(made).toMatchObject({ revision, replayed: 0, keys: truths[0]!.keys.length });
+    expect(await scene.restoredKeys(key, made.output!.sha256)).toEqual(truths[0]!.keys);
+    const wrong = await scene.work({ source: { ...begun, revision: full.revision } });
+    expect(wrong.end).toMatchObject({ state: 'failed', code: 'unusable', key: full.key });
+  });
+
   if (version.startsWith('3.5.'))
     test('a snapshot of 3.5 is opened by 3.6 with the same hash', async () => {
       const newer = versions.find((each) => each.startsWith('3.6.'))!;

@@ -22,6 +22,7 @@ const topics = readdirSync(folder)
  */
 const proving = [
   'alarms',
+  'backup-again',
   'backup-clone',
   'backup-disks',
   'backup-drill',

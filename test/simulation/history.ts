@@ -57,8 +57,7 @@ export async function runHistory(script: Script): Promise<Result> {
           : undefined,
       staleMs: () => Math.max(0, ...weather.on('stale-tasks').map(({ fault }) => fault.ms)),
       isolated: (task) => network.isolated(task),
-      diskLost: () =>
-        weather.on('disks-lost').some(({ fault, random }) => random.chance(fault.share)),
+      diskLost: () => weather.on('disks-lost').some(({ fault, random }) => random.chance(fault.share)),
     },
     script.tasks,
   );

@@ -102,7 +102,8 @@ export class Judge {
     const record = this.#world.record();
     const content = new Set(nodes.bucket.at(key)?.snapshot.content);
     const again = [...content].filter((write) => this.#takenBack.has(write));
-    if (again.length > 0) this.complain(`${again.length} writes that a restore had taken back are there again`);
+    if (again.length > 0)
+      this.complain(`${again.length} writes that a restore had taken back are there again`);
     const incarnation = record?.incarnation;
     const source = incarnation?.state === 'formed' ? undefined : incarnation?.restore;
     if (record?.operation?.kind === 'restore' && record.restore?.prepared?.source.key === key) {

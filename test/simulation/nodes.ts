@@ -61,7 +61,7 @@ export class Nodes implements NannyClient {
     const ended = (task: Task): void => {
       const node = this.byName.get(task.memberName);
       if (node === undefined) return;
-      this.#ship(node);
+      this.#ship(node, true);
       node.listens = false;
       node.state = 'stopped';
       const by = task.endedBy === 'fault' ? 'fault' : 'control-plane';
@@ -123,7 +123,7 @@ export class Nodes implements NannyClient {
   loseDisk(node: Node): void {
     const { raft, disk } = node;
     if (!raft || !disk || disk.gone) return;
-    this.#ship(node);
+    this.#ship(node, true);
     node.state = 'data-lost';
     this.#exited(node, 'the write-ahead log cannot be read');
     raft.destroy(disk, 'fault');
@@ -354,13 +354,20 @@ export class Nodes implements NannyClient {
     if (isRunning(task)) this.#o.fargate.end(task, 'Essential container exited', 'itself');
   }
 
-  /** What its etcd has applied is in S3 a moment later, as far as it is told to ship. */
-  #ship({ shipping, raft, disk }: Node): void {
+  /**
+   * What its etcd has applied is in S3 a moment later, as far as it is told to ship. One that ends may take a segment with
+   * it that was not closed: nothing that it has told of.
+   */
+  #ship({ shipping, raft, disk }: Node, ends = false): void {
     if (!shipping?.order.ship || !raft || !disk?.up || !disk.opened) return;
     const { prefix, afterRevision } = shipping.order;
+    const content = raft.content(disk);
+    const reached = raft.baseRevision + disk.writes;
+    const open = ends ? Math.min(reached - shipping.revision, this.#o.random.int(0, 6)) : 0;
+    const missing = Math.max(0, open);
     this.bucket.ship(prefix, afterRevision + 1, {
-      content: raft.content(disk),
-      revision: raft.baseRevision + disk.writes,
+      content: content.slice(0, content.length - missing),
+      revision: reached - missing,
     });
   }
 

@@ -93,7 +93,8 @@ export function people({ clock, store, control, bucket, record, random }: People
         if (found.kind === 'impossible') return;
         const { revision, expectedRevision } = found.pin;
         const to = expectedRevision - Math.floor((expectedRevision - revision) * wish.back);
-        const target = wish.back === 0 ? ({ kind: 'newest' } as const) : ({ kind: 'revision', revision: to } as const);
+        const target =
+          wish.back === 0 ? ({ kind: 'newest' } as const) : ({ kind: 'revision', revision: to } as const);
         const pinned = pinSource(target, catalogue, tenant.cell);
         if (pinned.kind === 'impossible') return;
         const restore = {

@@ -21,7 +21,10 @@ export async function deletedTenant(
   const { cell, spec, deletedAt, nextCheckAt } = grave;
   const then = `Tenant "${tenantId}" was deleted at ${deletedAt}`;
   if (Date.parse(nextCheckAt) <= clock.now().getTime()) {
-    throw new ApiError('conflict', `${then}; its backups were kept until ${nextCheckAt} and are being removed.`);
+    throw new ApiError(
+      'conflict',
+      `${then}; its backups were kept until ${nextCheckAt} and are being removed.`,
+    );
   }
   if (into === undefined) {
     throw new ApiError(

@@ -101,11 +101,14 @@ function newest(catalogue: Catalogue): Chosen {
   for (const incarnation of incarnationsOf(catalogue)) {
     if (made !== undefined && incarnation > made.incarnation) continue;
     if (made === undefined && incarnation < first) {
-      return none('there is no full backup yet that can be used, only those of a deleted tenant of the same name');
+      return none(
+        'there is no full backup yet that can be used, only those of a deleted tenant of the same name',
+      );
     }
     const until = made?.incarnation === incarnation ? { revision: made.revision } : undefined;
     const isWithin = ({ revision }: Backup): boolean => until === undefined || revision <= until.revision;
-    const full = made !== undefined && until === undefined ? undefined : fullsOf(catalogue, incarnation).find(isWithin);
+    const full =
+      made !== undefined && until === undefined ? undefined : fullsOf(catalogue, incarnation).find(isWithin);
     if (full !== undefined) {
       // No older one can reach further: its segments lead over this one's revision.
       const found = behind(catalogue, full, until);
@@ -114,7 +117,9 @@ function newest(catalogue: Catalogue): Chosen {
     }
     const before = beginningOf(backups, incarnation)?.madeOf;
     if (before !== undefined && before.tenantId !== backups[0]!.tenantId) {
-      return none(`every full backup of this tenant is damaged or missing; it began as a clone of "${before.tenantId}"`);
+      return none(
+        `every full backup of this tenant is damaged or missing; it began as a clone of "${before.tenantId}"`,
+      );
     }
     if (made !== undefined && before === undefined) {
       return none(

@@ -67,5 +67,12 @@ export function lossOf(tenant: TenantRecord, { member, self }: Survivor, lost: r
     raftIndex > raftAppliedIndex
       ? ` ${raftIndex - raftAppliedIndex} entries that it had received but not applied are lost too.`
       : '';
-  return `Best source is ${member.name} in ${member.zone} (term ${raftTerm}, index ${raftIndex}, revision ${revision}). ${behind}${unapplied} Writes that only ${lost.join(', ')} had when they were lost are lost: at most those acknowledged within the last replication round.`;
+  return `Best source is ${member.name} in ${member.zone} (term ${raftTerm}, index ${raftIndex}, revision ${revision}). ${behind}${unapplied} Writes that only ${lost.join(', ')} had when they were lost are lost: at most those acknowledged within the last replication round.${notCompared(tenant, lost)}`;
+}
+
+/** decisions/0122: a copy of a disk takes longer than the whole recovery, and the cluster does not serve meanwhile. */
+function notCompared({ members, spec }: TenantRecord, lost: readonly string[]): string {
+  const kept = lost.filter((name) => (members[name]?.made?.volume ?? spec.volume) === 'ebs');
+  if (kept.length === 0) return '';
+  return ` ${kept.length === 1 ? 'The disk' : 'The disks'} of ${kept.join(', ')} may hold that round; nobody waits for a copy to compare it with.`;
 }

@@ -67,11 +67,16 @@ describe('a restored incarnation without a full backup of its own', () => {
       expect(chooseBackup(target, catalogue)).toMatchObject({ full: beginning, revision: 150 + bump });
     }
     const before = { kind: 'revision', revision: 250 } as const;
-    expect(chooseBackup(before, catalogue)).toMatchObject({ full: { incarnation: 1 }, until: { revision: 250 } });
+    expect(chooseBackup(before, catalogue)).toMatchObject({
+      full: { incarnation: 1 },
+      until: { revision: 250 },
+    });
   });
 
   test('with segments behind it: these on top', () => {
-    const catalogue = catalogueOf([beginning, full({})], { deltas: { 2: [segment(151 + bump, 170 + bump, 2)] } });
+    const catalogue = catalogueOf([beginning, full({})], {
+      deltas: { 2: [segment(151 + bump, 170 + bump, 2)] },
+    });
     expect(chooseBackup(newest, catalogue)).toMatchObject({ full: beginning, revision: 170 + bump });
   });
 

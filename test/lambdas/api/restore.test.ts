@@ -138,24 +138,35 @@ describe('POST /v1/tenants/{id}/restore of a deleted tenant', () => {
   async function deleted(): Promise<void> {
     await backedUp();
     const tenant = (await world.store.get('acme'))!;
-    await world.store.bury(graveOf({ ...tenant, spec: { ...tenant.spec, size: 'large' } }, world.deps.clock.now()));
+    await world.store.bury(
+      graveOf({ ...tenant, spec: { ...tenant.spec, size: 'large' } }, world.deps.clock.now()),
+    );
     await world.store.remove('acme', tenant.recordVersion);
   }
 
-  test.each(['then', 'acme'])('into a new one, %s, with its spec, while its backups are kept', async (into) => {
-    await deleted();
-    world.advance(delayed);
-    const expected = await restore({ to: 1_200, into, dryRun: true });
-    expect(expected.body).toMatchObject({ estimate: { from: 'acme', into, revision: 1_200 }, tenant: null });
-    const { status, body } = await restore({ to: 1_200, into });
-    expect(status).toBe(202);
-    expect(body).toMatchObject({ tenant: { tenantId: into, phase: 'creating' }, operation: { kind: 'create' } });
-    const made = (await world.store.get(into))!;
-    expect(made.spec.size).toBe('large');
-    expect(made.restore?.pin).toMatchObject({ from: 'acme', backupId: '01B' });
-    // Nothing new goes below the keys of the old one.
-    expect(made.incarnation.number).toBe(into === 'acme' ? 2 : 1);
-  });
+  test.each(['then', 'acme'])(
+    'into a new one, %s, with its spec, while its backups are kept',
+    async (into) => {
+      await deleted();
+      world.advance(delayed);
+      const expected = await restore({ to: 1_200, into, dryRun: true });
+      expect(expected.body).toMatchObject({
+        estimate: { from: 'acme', into, revision: 1_200 },
+        tenant: null,
+      });
+      const { status, body } = await restore({ to: 1_200, into });
+      expect(status).toBe(202);
+      expect(body).toMatchObject({
+        tenant: { tenantId: into, phase: 'creating' },
+        operation: { kind: 'create' },
+      });
+      const made = (await world.store.get(into))!;
+      expect(made.spec.size).toBe('large');
+      expect(made.restore?.pin).toMatchObject({ from: 'acme', backupId: '01B' });
+      // Nothing new goes below the keys of the old one.
+      expect(made.incarnation.number).toBe(into === 'acme' ? 2 : 1);
+    },
+  );
 
   test('never in place: it says until when, and how', async () => {
     await deleted();

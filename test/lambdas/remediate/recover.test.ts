@@ -34,6 +34,27 @@ describe('quorum lost', () => {
     expect([...world.members.restored.values()].map((sources) => sources.size)).toEqual([1]);
   });
 
+  test('beside a survivor no disk is waited for: which ones were not compared is said before anything is done', async () => {
+    for (const volume of ['ebs', 'ephemeral'] as const) {
+      const world = await started({}, { volume });
+      const lost = world.ecs
+        .alive('acme')
+        .slice(0, 2)
+        .map(({ memberName }) => memberName);
+      killTwo(world);
+      await world.settle(1);
+      await world.until(healed(world), 120);
+      expect(await problemsOf(world, 'acme')).toEqual([]);
+      const story = (await told(world)).join('\n');
+      const said = story.indexOf('may hold that round; nobody waits for a copy');
+      if (volume === 'ephemeral') expect(said).toBe(-1);
+      else {
+        for (const name of lost) expect(story.slice(said - 80, said)).toContain(name);
+        expect(story.indexOf('Every old task is stopped')).toBeGreaterThan(said);
+      }
+    }
+  });
+
   test('under policy approve: says what would be lost, and waits for a person', async () => {
     const world = await started({}, { recovery: 'approve' });
     killTwo(world);

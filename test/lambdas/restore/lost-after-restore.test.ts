@@ -72,7 +72,10 @@ describe('everything is lost in the second after a restore', () => {
     }
     await world.until(async () => (await record(world)).operation === undefined, 60);
     const operationId = await restore(world);
-    await world.until(async () => (await world.store.getOperation('acme', operationId))?.endedAt !== undefined, 300);
+    await world.until(
+      async () => (await world.store.getOperation('acme', operationId))?.endedAt !== undefined,
+      300,
+    );
     expect((await world.store.getOperation('acme', operationId))?.report?.revision).toBeGreaterThanOrEqual(
       1_000_001_200,
     );
