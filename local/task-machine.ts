@@ -58,7 +58,7 @@ export async function prepareTaskMachine(options: TaskMachineOptions): Promise<T
 }
 
 /** Tasks keep their addresses over a restart, and those of the two runtimes are not of one kind. */
-function keepRuntime(stateDir: string, runtime: RuntimeName): void {
+export function keepRuntime(stateDir: string, runtime: RuntimeName): void {
   const file = join(stateDir, 'runtime');
   const before = existsSync(file)
     ? readFileSync(file, 'utf8').trim()

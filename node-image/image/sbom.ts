@@ -78,7 +78,7 @@ const sorted = (modules: ReadonlyMap<string, Component>): Component[] =>
 
 /** Paths in the lock file: a package inside of another one's folder is another copy, perhaps of another version. */
 export function bundledPackages(files: readonly string[]): string[] {
-  const paths = files.flatMap((file) => /^(?:.*?\/)?(node_modules\/.*)$/.exec(file)?.[1] ?? []);
+  const paths = files.flatMap((file) => /^(?:.*?\/)??(node_modules\/.*)$/.exec(file)?.[1] ?? []);
   const folders = paths.flatMap(
     (path) => /^((?:node_modules\/(?:@[^/]+\/)?[^/]+\/)+)/.exec(path)?.[1]?.slice(0, -1) ?? [],
   );

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { taskIdOf } from '../../lambdas/core/members.ts';
 import type { TimelineEvent } from '../../lambdas/core/model/operation.ts';
 import type { MemberDocument, TenantDocument } from '../../lambdas/core/tenant-document.ts';
+import type { ChaosAction } from '../../local/chaos/actions.ts';
 import { type Etcdctl, etcdctl } from './support/clients.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
 import { checkHistory } from './support/linearizability.ts';
@@ -32,6 +33,8 @@ afterAll(async () => {
   ctl?.dispose();
   await cloud?.dispose();
 });
+
+const hurt = (action: ChaosAction) => cloud.cloud.hurt.act(action);
 
 const shown = async (): Promise<TenantDocument> => {
   const { code, stdout, stderr } = await cloud.cli('get', tenantId, '--json');
@@ -112,7 +115,7 @@ describe.each(['a follower', 'the leader'])('kill -9 of the etcd of %s', (which)
     const leader = await leaderOf();
     victim = which === 'the leader' ? leader : born.members.find(({ name }) => name !== leader.name)!;
     before = processesOf(cloud.stateDir, victim.name);
-    process.kill(before.etcd.pid, 'SIGKILL');
+    await hurt({ do: 'kill-member', member: victim.name });
   });
 
   test('the nanny starts it again in place: same nanny, same member, same disk', async () => {
@@ -143,11 +146,8 @@ test('an etcd that keeps falling degrades the tenant; once it stays up, the tena
   const victim = born.members.find(({ name }) => name !== leader.name)!;
   const before = (await timeline()).length;
   const degraded = await until('the tenant to be degraded', async () => {
-    try {
-      process.kill(processesOf(cloud.stateDir, victim.name).etcd.pid, 'SIGKILL');
-    } catch {
-      // Between two starts.
-    }
+    // Between two starts there is none to kill.
+    await hurt({ do: 'kill-member', member: victim.name }).catch(() => undefined);
     // A report is written at once, what follows from it for the tenant a moment later.
     const tenant = await cloud.tenant(tenantId);
     const sick = tenant.members.some(({ name, healthy }) => name === victim.name && !healthy);
@@ -179,7 +179,7 @@ test('kill -9 of a nanny: its whole container dies, ECS starts it again as the s
   const victim = born.members[0]!;
   await containerHasRun(victim, restartAttemptPeriodMs);
   const before = processesOf(cloud.stateDir, victim.name);
-  process.kill(before.nanny.pid, 'SIGKILL');
+  await hurt({ do: 'kill-nanny', member: victim.name });
   const after = await until('a new nanny and its etcd', () => {
     const now = processesOf(cloud.stateDir, victim.name);
     return now.nanny.pid !== before.nanny.pid && now;
@@ -208,7 +208,7 @@ test('kill -9 of a nanny while nobody answers join: etcd starts all the same, fr
   for (const operation of ['POST /join', 'POST /report'])
     faults.add({ match: { service: 'execute-api', operation }, action: { type: 'deny' } });
   const { nanny } = processesOf(cloud.stateDir, victim.name);
-  process.kill(nanny.pid, 'SIGKILL');
+  await hurt({ do: 'kill-nanny', member: victim.name });
   await until('a new nanny', () => processesOf(cloud.stateDir, victim.name).nanny.pid !== nanny.pid);
   await serves(victim);
   await until('its calls of join to have been denied', () => denied()[0]! > 0);
@@ -229,7 +229,7 @@ test('a nanny that falls again before its container ran 60 s takes its task alon
     // On a slow machine it may have run 60 s by now and come back once more: then that one is young.
     const nanny = nannyOf(cloud.stateDir, victim.name);
     if (nanny !== undefined && !killed.includes(nanny.pid)) {
-      process.kill(nanny.pid, 'SIGKILL');
+      await hurt({ do: 'kill-nanny', member: victim.name });
       killed.push(nanny.pid);
     }
     const tenant = await cloud.tenant(tenantId);

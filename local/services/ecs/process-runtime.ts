@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, copyFileSync, openSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wildcard } from '../../aws/names.ts';
+import { capLog, defaultMaxLogBytes } from './log-file.ts';
 import { identify, isOurGroup, liveMembers } from './process-table.ts';
 import {
   type ContainerRuntime,
@@ -26,7 +27,7 @@ const logCheckMs = 10_000;
  * mount namespace would do is done by rewriting environment values that start with a mount point.
  */
 export function createProcessRuntime(options: ProcessRuntimeOptions): ContainerRuntime {
-  const maxLogBytes = options.maxLogBytes ?? 16 * 1024 * 1024;
+  const maxLogBytes = options.maxLogBytes ?? defaultMaxLogBytes;
   return {
     how: {
       cut: 'process freeze (SIGSTOP): connections stay open and silent, as behind a lost network',
@@ -145,11 +146,4 @@ function toHostPath(value: string, mounts: ContainerSpec['mounts']): string {
     ({ containerPath }) => value === containerPath || value.startsWith(`${containerPath}/`),
   );
   return mount ? mount.directory + value.slice(mount.containerPath.length) : value;
-}
-
-/** The writers append, so cutting the file under them is safe; one older file is kept. */
-function capLog(logFile: string, maxBytes: number): void {
-  if ((statSync(logFile, { throwIfNoEntry: false })?.size ?? 0) <= maxBytes) return;
-  copyFileSync(logFile, `${logFile}.1`);
-  truncateSync(logFile, 0);
 }

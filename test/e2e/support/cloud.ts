@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { type Api, createApi } from '../../../bin/cli/api.ts';
 import { realWorld } from '../../../bin/cli/real-world.ts';
 import { resolveTarget } from '../../../bin/cli/target.ts';
@@ -11,12 +10,10 @@ import type { Operation } from '../../../lambdas/core/model/operation.ts';
 import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
 import { type LocalCloud, type LocalCloudOptions, startLocalCloud } from '../../../local/cloud.ts';
 import { noteRights } from './rights.ts';
+import { runtime } from './runtime.ts';
 import { until } from './until.ts';
 
 export const repoDir = new URL('../../..', import.meta.url).pathname.replace(/\/$/, '');
-
-/** Set by `npm run e2e -- --runtime docker`. */
-export const runtime = z.enum(['process', 'docker']).default('process').parse(process.env.NANNY_E2E_RUNTIME);
 
 /** The user's entry to the CLI and to the local cloud in this process. */
 export const world = realWorld({ env: process.env, repoDir, entry: join(repoDir, 'bin/nanny.ts') });

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { runtime } from './runtime.ts';
 
 /** A live process of this machine, as /proc tells. */
 export interface ProcessSeen {
@@ -50,10 +51,14 @@ export const workingOn = (stateDir: string): ProcessSeen[] =>
       [...command, ...Object.values(environment)].some((word) => word.includes(stateDir)),
   );
 
-/** Undefined between two of its lives. */
+/**
+ * Undefined between two of its lives. A container's processes are processes of this machine too, but know nothing of the
+ * state folder: a member's name is random, and no other cloud has it.
+ */
 export const nannyOf = (stateDir: string, memberName: string): ProcessSeen | undefined =>
-  workingOn(stateDir).find(
-    ({ pid, group, environment }) => pid === group && environment.NANNY_MEMBER === memberName,
+  (runtime === 'docker' ? processes() : workingOn(stateDir)).find(
+    ({ pid, group, command, environment }) =>
+      pid === group && environment.NANNY_MEMBER === memberName && !command[0]?.endsWith('docker-init'),
   );
 
 /**

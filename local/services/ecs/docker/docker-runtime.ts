@@ -1,7 +1,7 @@
-import { createWriteStream } from 'node:fs';
-import { lchown, readdir } from 'node:fs/promises';
+import { type FileHandle, lchown, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { capLog, defaultMaxLogBytes } from '../log-file.ts';
 import { identify, namespaceMembers } from '../process-table.ts';
 import {
   type ContainerRuntime,
@@ -104,14 +104,24 @@ export function createDockerRuntime(options: DockerRuntimeOptions): ContainerRun
     };
   }
 
+  /** Until the container has ended. A log that cannot be written must hurt nothing else. */
   async function copyLog(id: string, file: string): Promise<void> {
-    const out = createWriteStream(file, { flags: 'a', mode: 0o600 });
+    let out: FileHandle | undefined;
     try {
-      for await (const piece of await engine.logs(id)) out.write(piece);
+      out = await open(file, 'a', 0o600);
+      let written = 0;
+      for await (const piece of await engine.logs(id)) {
+        await out.appendFile(piece);
+        written += piece.length;
+        if (written > defaultMaxLogBytes / 16) {
+          capLog(file, defaultMaxLogBytes);
+          written = 0;
+        }
+      }
     } catch (error) {
-      log('what a container prints cannot be followed', { container: id, error: String(error) });
+      log('what a container prints cannot be kept', { container: id, error: String(error) });
     } finally {
-      await new Promise((resolve) => out.end(resolve));
+      await out?.close();
     }
   }
 

@@ -112,7 +112,8 @@ export function createEngine(socketPath = '/var/run/docker.sock'): Engine {
     async pause(id, on) {
       await harmless([404, 409, 500], call('POST', `/containers/${id}/${on ? 'pause' : 'unpause'}`));
     },
-    remove: (id) => harmless([404], call('DELETE', `/containers/${id}?force=1&v=1`)),
+    // 409: somebody else removes it already.
+    remove: (id) => harmless([404, 409], call('DELETE', `/containers/${id}?force=1&v=1`)),
     async logs(id) {
       const answer = await send(socketPath, 'GET', `/containers/${id}/logs?follow=1&stdout=1&stderr=1`);
       return withoutFrames(answer);
