@@ -95,6 +95,19 @@ describe('EtcdTenant', () => {
     expect(JSON.stringify(flat(Properties.Targets[0].Input))).toMatch(/Renew.*TenantId.*acme.*SecretArn/);
   });
 
+  it('with another name is another resource with rights of its own, so that the old one can still be deleted', () => {
+    const ids = (template: Json) =>
+      Object.entries<Json>(template.Resources)
+        .filter(([, { Type }]) => ['Custom::EtcdTenant', 'AWS::SecretsManager::Secret'].includes(Type))
+        .map(([id]) => id);
+    const access = (template: Json) =>
+      Object.keys(template.Resources).find((id) => id.includes('Access'));
+    const other = synthTenant({ tenantName: 'beta' });
+    expect(ids(other).filter((id) => ids(template).includes(id))).toEqual([]);
+    expect(one(other, 'Custom::EtcdTenant').DependsOn).toContain(access(other));
+    expect(access(other)).not.toBe(access(template));
+  });
+
   it('serves all tenants of a stack by one function', () => {
     const two = synth((stack) => {
       new EtcdTenant(stack, 'acme');
