@@ -49,7 +49,7 @@ describe('create', () => {
     await world.finishCreation('acme');
     const answer = await world.create();
     expect(answer).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
-    expect(answer?.Reason).toMatch(/already, and this stack did not make it.*adopt: true/);
+    expect(answer?.Reason).toMatch(/already, and this resource did not make it.*adopt: true/);
     expect(await world.remove({}, answer!.PhysicalResourceId)).toMatchObject({ Status: 'SUCCESS' });
     expect((await world.store.get('acme'))?.status.phase).toBe('available');
   });
@@ -62,11 +62,17 @@ describe('create', () => {
     expect((await spec())?.members).toBe(5);
   });
 
-  test('takes back what an earlier life of the stack left, and a failure then does not delete it', async () => {
+  test('refuses also what another resource of the same stack made: its deletion would take the tenant along', async () => {
     await world.create();
     world.advance(3_600_000);
-    expect(await world.create()).toMatchObject({ Status: 'SUCCESS', PhysicalResourceId: 'acme' });
-    const failed = await world.create({ Spec: { version: '9.9' } });
+    expect(await world.create()).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
+  });
+
+  test('takes back what an earlier life of the stack left when told to, and a failure then does not delete it', async () => {
+    await world.create();
+    world.advance(3_600_000);
+    expect(await world.create({ Adopt: 'true' })).toMatchObject({ Status: 'SUCCESS', PhysicalResourceId: 'acme' });
+    const failed = await world.create({ Adopt: 'true', Spec: { version: '9.9' } });
     expect(failed).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
   });
 
