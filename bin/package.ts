@@ -63,5 +63,7 @@ const manifest = {
   },
 };
 writeFileSync(to('package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
-const packed = execFileSync('npm', ['pack', folder, '--pack-destination', dist, '--silent'], { encoding: 'utf8' });
+const packed = execFileSync('npm', ['pack', folder, '--pack-destination', dist, '--silent'], {
+  encoding: 'utf8',
+});
 console.log(`dist/${packed.trim()}: npm install it in your CDK app.`);

@@ -158,7 +158,13 @@ async function start(options: LocalCloudOptions, unlock: () => void): Promise<Lo
     });
     for (const module of modules.all) for (const service of module.services) endpoint.add(service);
     onProgress(`Standing up ${assembly.stacks.map(({ name }) => name).join(', ')}`);
-    const cloudformation = createStacks({ context, functions: modules.functions, assembly, registry, assets });
+    const cloudformation = createStacks({
+      context,
+      functions: modules.functions,
+      assembly,
+      registry,
+      assets,
+    });
     const providers = [
       iam.provider(),
       metadataProvider(context),

@@ -11,10 +11,7 @@ export async function guard(
 ): Promise<CustomResourceAnswer> {
   const done = { status: 'SUCCESS', physicalId } as const;
   if (event.RequestType !== 'Delete' || event.ResourceProperties.DestroyWithTenants === 'true') return done;
-  const [count, { items }] = await Promise.all([
-    deps.store.count(),
-    deps.store.list({ limit: namedAtMost }),
-  ]);
+  const [count, { items }] = await Promise.all([deps.store.count(), deps.store.list({ limit: namedAtMost })]);
   if (count === 0 && items.length === 0) return done;
   return { status: 'FAILED', physicalId, reason: refusal(Math.max(count, items.length), items) };
 }

@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import type { SecretVault } from '../adapters/secrets-manager-vault.ts';
-import type { TenantApiClient } from '../adapters/tenant-api-client.ts';
+import { ApiRefusal, type TenantApiClient } from '../adapters/tenant-api-client.ts';
 import { type Connection, connectionSchema } from '../core/connection/connection.ts';
+import { TransientError } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { CredentialsWish } from './request.ts';
 
@@ -50,37 +51,44 @@ export function staleness(
   return now.getTime() >= from + ((to - from) * 2) / 3 ? 'two thirds of their life are over' : undefined;
 }
 
-export const dnsEndpointOf = ({ endpoints, dnsName }: Connection): string =>
-  `https://${dnsName}:${new URL(endpoints[0] ?? 'https://none:2379').port}`;
+/** Where the cluster is. */
+export type Where = Pick<Stored, 'endpoints' | 'dnsEndpoint' | 'dnsName' | 'clusterId'>;
 
-/** Brings the secret to what it should hold. @returns the connection, and what was written and why */
+const whereOf = ({ endpoints, dnsName, clusterId }: Connection): Where => ({
+  endpoints: endpoints.join(','),
+  dnsEndpoint: `https://${dnsName}:${new URL(endpoints[0]!).port}`,
+  dnsName,
+  clusterId,
+});
+
+/**
+ * Brings the secret to what it should hold. @returns where the cluster is, and what was written and why
+ * @throws TransientError while the tenant's authority is being replaced
+ */
 export async function keepCredentials(
   wish: CredentialsWish,
   deps: CredentialsDeps,
-): Promise<{ connection: Connection; written?: string }> {
+): Promise<{ where: Where; written?: string }> {
   const base = `/v1/tenants/${wish.TenantId}`;
-  const connection = connectionSchema.parse(
-    (await deps.api.call({ method: 'GET', path: `${base}/connection` })).body,
-  );
   const known = storedSchema.safeParse(parse(await deps.vault.read(wish.SecretArn))).data;
-  const where = {
-    endpoints: connection.endpoints.join(','),
-    dnsEndpoint: dnsEndpointOf(connection),
-    dnsName: connection.dnsName,
-    clusterId: connection.clusterId,
-  };
+  const connection = await connect(base, deps.api);
+  if (connection === undefined) {
+    // Asleep: what is known of it is true again when it wakes up.
+    if (known?.tenantId === wish.TenantId) return { where: known };
+    throw new TransientError(`Tenant "${wish.TenantId}" has no cluster to connect to now. Is it hibernated?`);
+  }
+  const where = whereOf(connection);
   const why = staleness(known, wish, connection.caBundle, deps.clock.now());
   if (known !== undefined && why === undefined) {
-    const moved = Object.entries(where).some(([name, value]) => known[name as keyof typeof where] !== value);
-    if (!moved) return { connection };
+    const moved = Object.entries(where).some(([name, value]) => known[name as keyof Where] !== value);
+    if (!moved) return { where };
     await deps.vault.write(wish.SecretArn, JSON.stringify({ ...known, ...where } satisfies Stored));
-    return { connection, written: 'the endpoints, which have changed' };
+    return { where, written: 'the endpoints, which have changed' };
   }
   const { key, csr } = await deps.createKey(wish.User);
   const issuedAt = deps.clock.now().toISOString();
   const body = { user: wish.User, ttlSeconds: wish.CredentialsDays * 86_400, csr };
-  const answer = await deps.api.call({ method: 'POST', path: `${base}/credentials`, body });
-  const { certificate, caBundle, notAfter } = issuedSchema.parse(answer.body);
+  const { certificate, caBundle, notAfter } = await issue(`${base}/credentials`, body, deps.api);
   const stored: Stored = {
     tenantId: wish.TenantId,
     user: wish.User,
@@ -93,7 +101,27 @@ export async function keepCredentials(
     ...where,
   };
   await deps.vault.write(wish.SecretArn, JSON.stringify(stored));
-  return { connection, written: `new credentials until ${notAfter}, because ${why}` };
+  return { where, written: `new credentials until ${notAfter}, because ${why}` };
+}
+
+/** Undefined while there is no cluster. */
+async function connect(base: string, api: TenantApiClient): Promise<Connection | undefined> {
+  try {
+    return connectionSchema.parse((await api.call({ method: 'GET', path: `${base}/connection` })).body);
+  } catch (error) {
+    if (error instanceof ApiRefusal && error.code === 'still-creating') return undefined;
+    throw error;
+  }
+}
+
+async function issue(path: string, body: unknown, api: TenantApiClient) {
+  try {
+    return issuedSchema.parse((await api.call({ method: 'POST', path, body })).body);
+  } catch (error) {
+    // Within minutes there is another authority, or one at all.
+    const soon = error instanceof ApiRefusal && ['operation-under-way', 'still-creating'].includes(error.code);
+    throw soon ? new TransientError(error.message, { cause: error }) : error;
+  }
 }
 
 function parse(text: string | undefined): unknown {

@@ -13,8 +13,11 @@ const env = envSchema.extend({ AWS_REGION: z.string() }).parse(process.env);
 const clock = systemClock;
 const pki = createPki({ clock });
 
+/** Signed for where the API is. */
+const regionOf = (url: string): string | undefined => /\.execute-api\.([a-z0-9-]+)\./.exec(url)?.[1];
+
 const deps = {
-  api: new SignedTenantApiClient({ baseUrl: env.API_URL, region: env.AWS_REGION }),
+  api: new SignedTenantApiClient({ baseUrl: env.API_URL, region: regionOf(env.API_URL) ?? env.AWS_REGION }),
   vault: new SecretsManagerVault(),
   clock,
   log: jsonLog({ clock, fields: { function: 'tenant-resource' } }),

@@ -22,16 +22,14 @@ const tenantSchema = z
 
 const operationsSchema = z.object({
   items: z.array(
-    z
-      .object(operationSchema.shape)
-      .pick({
-        operationId: true,
-        kind: true,
-        state: true,
-        message: true,
-        requestedBy: true,
-        createdAt: true,
-      }),
+    z.object(operationSchema.shape).pick({
+      operationId: true,
+      kind: true,
+      state: true,
+      message: true,
+      requestedBy: true,
+      createdAt: true,
+    }),
   ),
 });
 

@@ -6,7 +6,7 @@ export interface Wish {
   readonly tenantId: string;
   /** The fields that the template states, and the defaults of those that it no longer states. */
   readonly spec: Readonly<Record<string, unknown>>;
-  /** A tenant that is there already and was not made by this stack may be taken over. */
+  /** A tenant that is there already may be taken over. */
   readonly adopt: boolean;
   readonly finalBackup: boolean;
   readonly timeoutMs: number;
@@ -92,7 +92,7 @@ export function plan(ask: Ask, seen: Seen, progress: Progress, roleName: string,
   }
   if (isNew(ask)) {
     if (tenant.phase === 'deleting') return wait('a tenant of this name is still being deleted');
-    if (!progress.created && !ask.wish.adopt && !isBy(seen.creator, roleName))
+    if (!progress.created && !ask.wish.adopt && !(ask.kind === 'update' && isBy(seen.creator, roleName)))
       return { do: 'fail', reason: takenText(tenantId) };
   }
   if (tenant.phase === 'deleting')
@@ -145,5 +145,6 @@ const afterLoss =
   '(nanny backups); remove the resource from the stack, or give it another tenantName.';
 
 const takenText = (tenantId: string): string =>
-  `There is a tenant "${tenantId}" already, and this stack did not make it. Choose another tenantName, or take it over ` +
-  'with adopt: true; from then on the stack changes and deletes it.';
+  `There is a tenant "${tenantId}" already, and this resource did not make it. Choose another tenantName, or take it over ` +
+  'with adopt: true; from then on the stack changes and deletes it. (Was the construct moved in the app? Then move it back: ' +
+  'CloudFormation would delete the tenant with the former resource.)';

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { ApiRefusal } from '../adapters/tenant-api-client.ts';
-import { ControlPlaneError, NotFoundError } from '../core/errors.ts';
+import { ControlPlaneError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import type { CustomResourceAnswer, CustomResourceEvent } from '../core/wire/custom-resource.ts';
-import { type CredentialsDeps, dnsEndpointOf, keepCredentials } from './credentials.ts';
+import { type CredentialsDeps, keepCredentials } from './credentials.ts';
 import { observe } from './observe.ts';
 import { put, remove, unprotect } from './perform.ts';
 import { type Ask, hasMade, isNew, isRefused, type Progress, plan, refusedId } from './plan.ts';
@@ -52,11 +52,11 @@ export async function run(
       if ('answer' in step) return step;
       if (step.why !== undefined) {
         log.info('waiting', { tenantId: ask.wish.tenantId, why: step.why });
-        if (deps.remainingMs() < reserveMs) return { kind: 'continue', progress: step.progress };
         await clock.sleep(pause);
         pause = Math.min(pause * 1.5, pollMs.most);
       } else pause = pollMs.first;
       progress = step.progress;
+      if (deps.remainingMs() < reserveMs) return { kind: 'continue', progress };
     }
   } catch (error) {
     if (!(error instanceof ControlPlaneError)) log.error('the resource failed', { error });
@@ -113,14 +113,14 @@ async function advance(
 }
 
 async function finish(tenantId: string, credentials: CredentialsWish, deps: RunDeps) {
-  const { connection, written } = await keepCredentials(credentials, deps);
+  const { where, written } = await keepCredentials(credentials, deps);
   if (written) deps.log.info('secret written', { tenantId, what: written });
   return succeed(tenantId, {
     TenantId: tenantId,
-    Endpoints: connection.endpoints.join(','),
-    DnsEndpoint: dnsEndpointOf(connection),
-    DnsName: connection.dnsName,
-    ClusterId: connection.clusterId,
+    Endpoints: where.endpoints,
+    DnsEndpoint: where.dnsEndpoint,
+    DnsName: where.dnsName,
+    ClusterId: where.clusterId,
     SecretArn: credentials.SecretArn,
   });
 }
@@ -163,7 +163,7 @@ const succeed = (
   answer: { status: 'SUCCESS', physicalId, ...(data ? { data } : {}) },
 });
 
-/** The schedule's daily look. A tenant that sleeps or is gone has nothing to connect to. */
+/** The schedule's daily look. A tenant that is gone has nothing to connect to. */
 export async function renew(
   wish: CredentialsWish,
   deps: CredentialsDeps & { readonly log: Log },
@@ -175,12 +175,7 @@ export async function renew(
       what: written,
     });
   } catch (error) {
-    const absent =
-      error instanceof NotFoundError || (error instanceof ApiRefusal && nothingToConnect(error.code));
-    if (!absent) throw error;
+    if (!(error instanceof ApiRefusal) || !['not-found', 'deleting'].includes(error.code)) throw error;
     deps.log.warn('no credentials renewed', { tenantId: wish.TenantId, reason: error.message });
   }
 }
-
-const nothingToConnect = (code: string): boolean =>
-  ['not-found', 'still-creating', 'deleting'].includes(code);

@@ -7,7 +7,6 @@ import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct, type IDependable } from 'constructs';
 import type { envSchema } from '../../lambdas/tenant-resource/env.ts';
 import { bundledCode } from './bundle.ts';
@@ -15,7 +14,8 @@ import type { EnvironmentOf } from './control-function.ts';
 
 export interface ServedTenant {
   readonly tenantName: string;
-  readonly secret: secretsmanager.ISecret;
+  readonly secretArn: string;
+  readonly encryptionKeyArn?: string | undefined;
   /** What the daily look is given. */
   readonly renewal: Readonly<Record<string, unknown>>;
 }
@@ -26,6 +26,8 @@ export interface ServedTenant {
  */
 export class EtcdTenantHandler extends Construct {
   readonly serviceToken: string;
+  /** Tells one API from another, the same in every synth. */
+  readonly apiKey: string;
   /** All that the function may do stands before the first tenant and goes after the last. */
   readonly permissions: IDependable;
   readonly #function: lambda.Function;
@@ -37,12 +39,14 @@ export class EtcdTenantHandler extends Construct {
   static of(scope: Construct, apiUrl: string): EtcdTenantHandler {
     const stack = Stack.of(scope);
     const digest = createHash('sha256').update(JSON.stringify(stack.resolve(apiUrl))).digest('hex');
-    const id = `EtcdTenantHandler${digest.slice(0, 8)}`;
-    return (stack.node.tryFindChild(id) as EtcdTenantHandler | undefined) ?? new EtcdTenantHandler(stack, id, apiUrl);
+    const apiKey = digest.slice(0, 8);
+    const id = `EtcdTenantHandler${apiKey}`;
+    return (stack.node.tryFindChild(id) as EtcdTenantHandler | undefined) ?? new EtcdTenantHandler(stack, id, apiUrl, apiKey);
   }
 
-  constructor(scope: Construct, id: string, apiUrl: string) {
+  constructor(scope: Construct, id: string, apiUrl: string, apiKey: string) {
     super(scope, id);
+    this.apiKey = apiKey;
     const host = Fn.select(2, Fn.split('/', apiUrl));
     this.#apiId = Fn.select(0, Fn.split('.', host));
     const logGroup = new logs.LogGroup(this, 'Logs', {
@@ -89,8 +93,11 @@ export class EtcdTenantHandler extends Construct {
     this.permissions = goOn;
   }
 
-  /** Lets the function work on this tenant and its secret, and look at its credentials daily. */
-  serve(scope: Construct, { tenantName, secret, renewal }: ServedTenant): void {
+  /**
+   * Lets the function work on this tenant and its secret, and look at its credentials daily. By a policy of the tenant's
+   * own: it stands before the tenant and goes after it, also when another tenant takes its place.
+   */
+  serve(scope: Construct, { tenantName, secretArn, encryptionKeyArn, renewal }: ServedTenant): IDependable {
     if (this.#tenants.has(tenantName))
       throw new Error(`EtcdTenant ${scope.node.path}: this stack has another tenant "${tenantName}" already.`);
     this.#tenants.add(tenantName);
@@ -100,20 +107,33 @@ export class EtcdTenantHandler extends Construct {
       ['GET', '/connection'],
       ['POST', '/credentials'],
     ];
-    this.#role.addToPolicy(
-      new iam.PolicyStatement({
-        sid: `Tenant${tenantName.replace(/[^a-z0-9]/g, 'X')}${this.#tenants.size}`,
-        actions: ['execute-api:Invoke'],
-        resources: routes.map(([method, below]) => this.#routeArn(`${method}/v1/tenants/${tenantName}${below}`)),
-      }),
-    );
-    secret.grantRead(this.#role);
-    secret.grantWrite(this.#role);
+    const allow = (sid: string, actions: string[], resources: string[], conditions?: object) =>
+      new iam.PolicyStatement({ sid, actions, resources, ...(conditions ? { conditions } : {}) });
+    const viaSecretsManager = {
+      StringEquals: { 'kms:ViaService': `secretsmanager.${Stack.of(this).region}.amazonaws.com` },
+    };
+    const access = new iam.Policy(scope, 'Access', {
+      roles: [this.#role],
+      statements: [
+        allow(
+          'CallApi',
+          ['execute-api:Invoke'],
+          routes.map(([method, below]) => this.#routeArn(`${method}/v1/tenants/${tenantName}${below}`)),
+        ),
+        allow('KeepSecret', ['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue'], [secretArn]),
+        ...(encryptionKeyArn === undefined
+          ? []
+          : [allow('UseKey', ['kms:Decrypt', 'kms:GenerateDataKey'], [encryptionKeyArn], viaSecretsManager)]),
+      ],
+    });
     new events.Rule(scope, 'DailyLook', {
       description: `etcd-nanny: credentials of tenant ${tenantName} are renewed in time`,
       schedule: events.Schedule.rate(Duration.days(1)),
-      targets: [new targets.LambdaFunction(this.#function, { event: events.RuleTargetInput.fromObject(renewal) })],
+      targets: [
+        new targets.LambdaFunction(this.#function, { event: events.RuleTargetInput.fromObject(renewal) }),
+      ],
     });
+    return access;
   }
 
   #routeArn(route: string): string {

@@ -27,7 +27,8 @@ const propsSchema = z.strictObject({
     .regex(/^\d+\.\d+(\.\d+)?$/, 'must be a version such as "3.6.16" or a minor such as "3.6"')
     .superRefine((version, context) => {
       const known = knownVersion(version);
-      if (known?.state === 'refused') context.addIssue({ code: 'custom', message: `is refused: ${known.reason}` });
+      if (known?.state === 'refused')
+        context.addIssue({ code: 'custom', message: `is refused: ${known.reason}` });
     })
     .optional(),
   tenantName: tenantIdSchema.optional(),
@@ -72,8 +73,12 @@ export function readTenantProps(construct: Construct, id: string, props: EtcdTen
     );
   if (problems.length === 0) problems.push(...together(props), ...times(props));
   if (problems.length > 0)
-    throw new Error(`EtcdTenant ${construct.node.path}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
-  const stated = Object.entries(props).filter(([name, value]) => name in specInputSchema.shape && value !== undefined);
+    throw new Error(
+      `EtcdTenant ${construct.node.path}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    );
+  const stated = Object.entries(props).filter(
+    ([name, value]) => name in specInputSchema.shape && value !== undefined,
+  );
   return {
     tenantName,
     spec: Object.fromEntries(stated),

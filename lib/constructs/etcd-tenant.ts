@@ -111,7 +111,10 @@ export class EtcdTenant extends Construct {
       Fn.getStackOutput(`${props.deploymentName ?? 'etcd-nanny'}-control-plane`, 'ApiUrl', Stack.of(this).region);
     const handler = EtcdTenantHandler.of(this, apiUrl);
 
-    const secret = new secretsmanager.Secret(this, 'Credentials', {
+    // Another name or deployment is another tenant: by logical ids of its own CloudFormation makes the new one whole before
+    // it deletes the old one, and the function may still do that.
+    const own = new Construct(this, `${tenantName}-${handler.apiKey}`);
+    const secret = new secretsmanager.Secret(own, 'Credentials', {
       description: `etcd-nanny: client credentials of tenant ${tenantName}`,
       ...(props.encryptionKey ? { encryptionKey: props.encryptionKey } : {}),
       removalPolicy: removalPolicy === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
@@ -128,9 +131,14 @@ export class EtcdTenant extends Construct {
       User: user,
       CredentialsDays: credentialsDays,
     };
-    handler.serve(this, { tenantName, secret, renewal: { Renew: credentials } });
+    const access = handler.serve(own, {
+      tenantName,
+      secretArn: secret.secretArn,
+      encryptionKeyArn: props.encryptionKey?.keyArn,
+      renewal: { Renew: credentials },
+    });
 
-    this.resource = new CustomResource(this, 'Resource', {
+    this.resource = new CustomResource(own, 'Resource', {
       resourceType: 'Custom::EtcdTenant',
       serviceToken: handler.serviceToken,
       removalPolicy: removalPolicy === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
@@ -144,7 +152,7 @@ export class EtcdTenant extends Construct {
         TimeoutMinutes: timeoutMinutes,
       },
     });
-    this.resource.node.addDependency(handler.permissions);
+    this.resource.node.addDependency(handler.permissions, access);
 
     this.tenantName = this.resource.ref;
     this.dnsEndpoint = this.resource.getAttString('DnsEndpoint');
@@ -152,7 +160,7 @@ export class EtcdTenant extends Construct {
     this.dnsName = this.resource.getAttString('DnsName');
     this.clusterId = this.resource.getAttString('ClusterId');
     // By the tenant's own attribute: whoever reads the secret waits until there are credentials in it.
-    this.secret = secretsmanager.Secret.fromSecretAttributes(this, 'Secret', {
+    this.secret = secretsmanager.Secret.fromSecretAttributes(own, 'Secret', {
       secretCompleteArn: this.resource.getAttString('SecretArn'),
       ...(props.encryptionKey ? { encryptionKey: props.encryptionKey } : {}),
     });

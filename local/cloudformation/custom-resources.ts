@@ -74,7 +74,9 @@ export class CustomResources {
       ResourceType: request.type,
       ...(request.physicalId === undefined ? {} : { PhysicalResourceId: request.physicalId }),
       ResourceProperties: asText(request.properties),
-      ...(request.oldProperties === undefined ? {} : { OldResourceProperties: asText(request.oldProperties) }),
+      ...(request.oldProperties === undefined
+        ? {}
+        : { OldResourceProperties: asText(request.oldProperties) }),
     };
     const seconds = Number(ServiceTimeout);
     let timer: NodeJS.Timeout | undefined;

@@ -47,7 +47,12 @@ export class Deployer {
     for (const [key, folder] of Object.entries(store.assets())) assets.set(key, folder);
     for (const stack of this.stacks()) {
       if (stack.status.endsWith('_IN_PROGRESS')) {
-        this.#note(stack, { logicalId: stack.name, type: stackType }, 'UPDATE_FAILED', 'The local cloud was stopped meanwhile.');
+        this.#note(
+          stack,
+          { logicalId: stack.name, type: stackType },
+          'UPDATE_FAILED',
+          'The local cloud was stopped meanwhile.',
+        );
         stack.status = 'UPDATE_FAILED';
         store.save();
       }
@@ -66,9 +71,12 @@ export class Deployer {
     const { stacks, assets } = read(directory);
     const chosen = only === undefined ? stacks : stacks.filter(({ name }) => name === only);
     if (chosen.length === 0)
-      throw invalid(`${directory} has no stack "${only}": it has ${stacks.map(({ name }) => name).join(', ')}.`);
+      throw invalid(
+        `${directory} has no stack "${only}": it has ${stacks.map(({ name }) => name).join(', ')}.`,
+      );
     for (const stack of chosen) this.#refuse(stack);
-    for (const [key, source] of assets) this.#options.assets.set(key, this.#options.store.keepAsset(key, source));
+    for (const [key, source] of assets)
+      this.#options.assets.set(key, this.#options.store.keepAsset(key, source));
     const end = this.#alone(async () => {
       for (const stack of chosen) await this.#deploy(stack);
     });
@@ -121,7 +129,12 @@ export class Deployer {
     }
   }
 
-  async #bringAll(stack: Stack, template: StackTemplate['template'], former: Stack | undefined, touched: Touch[]) {
+  async #bringAll(
+    stack: Stack,
+    template: StackTemplate['template'],
+    former: Stack | undefined,
+    touched: Touch[],
+  ) {
     const done = new Map<string, Provisioned>();
     const outputsOf = new Map<string, ReadonlyMap<string, unknown>>(this.#options.outputs);
     for (const other of this.stacks()) outputsOf.set(other.name, new Map(Object.entries(other.outputs)));
@@ -144,7 +157,12 @@ export class Deployer {
         if (before && isSame(before, wanted)) now = { ...before, ...policiesOf(wanted) };
         else now = await this.#bring(stack, wanted, before, touched);
       } catch (error) {
-        this.#note(stack, { logicalId, type: raw.Type }, `${before ? 'UPDATE' : 'CREATE'}_FAILED`, messageOf(error));
+        this.#note(
+          stack,
+          { logicalId, type: raw.Type },
+          `${before ? 'UPDATE' : 'CREATE'}_FAILED`,
+          messageOf(error),
+        );
         throw new Error(`${raw.Type} ${logicalId}: ${messageOf(error)}`, { cause: error });
       }
       resources.push(now);
@@ -152,7 +170,9 @@ export class Deployer {
       stack.resources = [...resources, ...rest(former, resources)];
       this.#options.store.save();
     }
-    const outputs = Object.entries((template.Outputs ?? {}) as Record<string, { Value: unknown; Condition?: string }>)
+    const outputs = Object.entries(
+      (template.Outputs ?? {}) as Record<string, { Value: unknown; Condition?: string }>,
+    )
       .filter(([, { Condition }]) => Condition === undefined || scope.condition(Condition))
       .map(([name, { Value }]) => [name, resolve(Value, scope)] as const);
     return { resources, outputs: Object.fromEntries(outputs) };
@@ -170,16 +190,26 @@ export class Deployer {
     } catch (error) {
       const ref = error instanceof CustomResourceError ? (error.physicalId ?? before?.ref) : before?.ref;
       if (ref !== undefined)
-        touched.push({ ...(before ? { before } : {}), now: { ...wanted, ref, attributes: before?.attributes ?? {} } });
+        touched.push({
+          ...(before ? { before } : {}),
+          now: { ...wanted, ref, attributes: before?.attributes ?? {} },
+        });
       throw error;
     }
   }
 
   /** Replaced and left resources go last, when nothing refers to them any more. What cannot go is told and left. */
-  async #cleanUp(stack: Stack, former: Stack, resources: readonly StackResource[], touched: readonly Touch[]) {
+  async #cleanUp(
+    stack: Stack,
+    former: Stack,
+    resources: readonly StackResource[],
+    touched: readonly Touch[],
+  ) {
     this.#end(stack, 'UPDATE_COMPLETE_CLEANUP_IN_PROGRESS');
     const replaced = touched.flatMap(({ before, now }) => (before && before.ref !== now.ref ? [before] : []));
-    const left = former.resources.filter((old) => !resources.some((one) => one.logicalId === old.logicalId && one.type === old.type));
+    const left = former.resources.filter(
+      (old) => !resources.some((one) => one.logicalId === old.logicalId && one.type === old.type),
+    );
     await this.#takeAway(stack, replaced.toReversed(), 'onReplace');
     await this.#takeAway(stack, left.toReversed(), 'onDelete');
   }
@@ -208,7 +238,11 @@ export class Deployer {
     await this.#takeAway(stack, toGo.toReversed(), 'onReplace');
     stack.resources = [...restored.values()];
     stack.outputs = former.outputs;
-    this.#end(stack, failure === undefined ? 'UPDATE_ROLLBACK_COMPLETE' : 'UPDATE_ROLLBACK_FAILED', failure ?? reason);
+    this.#end(
+      stack,
+      failure === undefined ? 'UPDATE_ROLLBACK_COMPLETE' : 'UPDATE_ROLLBACK_FAILED',
+      failure ?? reason,
+    );
   }
 
   async #destroy(stack: Stack): Promise<void> {
@@ -279,7 +313,12 @@ export class Deployer {
     return end;
   }
 
-  #note(stack: Stack, { logicalId, type }: { logicalId: string; type: string }, status: string, reason?: string): void {
+  #note(
+    stack: Stack,
+    { logicalId, type }: { logicalId: string; type: string },
+    status: string,
+    reason?: string,
+  ): void {
     const at = this.#options.now().toISOString();
     stack.events.push({ at, logicalId, type, status, ...(reason === undefined ? {} : { reason }) });
   }
@@ -293,7 +332,10 @@ export class Deployer {
 
 const stackType = 'AWS::CloudFormation::Stack';
 
-const policiesOf = ({ deletionPolicy, updateReplacePolicy }: Wanted) => ({ deletionPolicy, updateReplacePolicy });
+const policiesOf = ({ deletionPolicy, updateReplacePolicy }: Wanted) => ({
+  deletionPolicy,
+  updateReplacePolicy,
+});
 
 /** What the former stack has and the deployment has not come to yet. */
 const rest = (former: Stack | undefined, done: readonly StackResource[]): StackResource[] =>
@@ -310,4 +352,8 @@ function read(directory: string) {
 const invalid = (message: string): AwsError => new AwsError('ValidationError', message);
 
 const messageOf = (error: unknown): string =>
-  error instanceof AwsError ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error);
+  error instanceof AwsError
+    ? `${error.code}: ${error.message}`
+    : error instanceof Error
+      ? error.message
+      : String(error);

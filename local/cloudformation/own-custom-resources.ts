@@ -61,13 +61,18 @@ export class OwnCustomResources {
    * @throws AwsError when one of them refuses
    */
   async rehearseDelete(stack: string): Promise<void> {
-    for (const { type, logicalId, properties } of this.#items.filter((item) => item.stack === stack).toReversed()) {
+    for (const { type, logicalId, properties } of this.#items
+      .filter((item) => item.stack === stack)
+      .toReversed()) {
       const { ref } = this.#store.own[`${stack}/${logicalId}`]!;
       const request = { stack, logicalId, type, properties };
       try {
         await this.#custom.send({ ...request, requestType: 'Delete', physicalId: ref });
       } catch (error) {
-        throw new AwsError('DeletionFailed', `Stack ${stack} would not be deleted: ${(error as Error).message}`);
+        throw new AwsError(
+          'DeletionFailed',
+          `Stack ${stack} would not be deleted: ${(error as Error).message}`,
+        );
       }
       const { physicalId } = await this.#custom.send({ ...request, requestType: 'Create' });
       this.#store.own[`${stack}/${logicalId}`] = { properties, ref: physicalId };

@@ -37,12 +37,16 @@ const deploy = (wanted: TenantApp) => cloud.cli('local deploy', synthesize(wante
 async function deployed(wanted: TenantApp): Promise<Record<string, string>> {
   const { code, stdout, stderr } = await deploy(wanted);
   expect(code, stderr).toBe(0);
-  const { stacks } = JSON.parse(stdout) as { stacks: (Omit<StackDocument, 'outputs'> & { outputs: Record<string, string> })[] };
+  const { stacks } = JSON.parse(stdout) as {
+    stacks: (Omit<StackDocument, 'outputs'> & { outputs: Record<string, string> })[];
+  };
   return stacks[0]!.outputs;
 }
 
 const statusOf = async (): Promise<string> => {
-  const { stacks } = JSON.parse((await cloud.cli('local stacks', '--json')).stdout) as { stacks: StackDocument[] };
+  const { stacks } = JSON.parse((await cloud.cli('local stacks', '--json')).stdout) as {
+    stacks: StackDocument[];
+  };
   return stacks.find(({ name }) => name === 'shop')!.status;
 };
 
@@ -120,7 +124,9 @@ describe('a tenant in somebody’s own CDK app', () => {
   test('its private key is in the secret alone: in no template, stack, event or log', async () => {
     const line = stored.privateKey.split('\n')[1]!;
     const holders = filesBelow(cloud.stateDir).filter((file) => readFileSync(file).includes(line));
-    expect(holders.map((file) => file.slice(cloud.stateDir.length))).toEqual(['/secretsmanager/secrets.json']);
+    expect(holders.map((file) => file.slice(cloud.stateDir.length))).toEqual([
+      '/secretsmanager/secrets.json',
+    ]);
   });
 
   test(
@@ -165,7 +171,9 @@ describe('a tenant in somebody’s own CDK app', () => {
         path: '/v1/tenants/shop/operations',
       });
       expect(items.map(({ kind }) => kind).slice(0, 3)).toEqual(['scale', 'scale', 'scale']);
-      expect(await withClient(await readSecret(outputs), (client) => client.get('order/1').string())).toBe('tea');
+      expect(await withClient(await readSecret(outputs), (client) => client.get('order/1').string())).toBe(
+        'tea',
+      );
     },
     deadlineMs,
   );

@@ -38,7 +38,9 @@ describe('the example: a Kubernetes API server with an etcd of its own', () => {
 
   test('the server gets its endpoint and its credentials from the tenant, and so waits for it', () => {
     const tenant = idOf('Custom::EtcdTenant');
-    const [pki, server] = flat(template.Resources[idOf('AWS::ECS::TaskDefinition')].Properties.ContainerDefinitions);
+    const [pki, server] = flat(
+      template.Resources[idOf('AWS::ECS::TaskDefinition')].Properties.ContainerDefinitions,
+    );
     expect(server.Command).toContain(`--etcd-servers=<${tenant}.DnsEndpoint>`);
     expect(server.DependsOn).toEqual([{ Condition: 'SUCCESS', ContainerName: 'pki' }]);
     const secrets = Object.fromEntries(pki.Secrets.map(({ Name, ValueFrom }: Json) => [Name, ValueFrom]));

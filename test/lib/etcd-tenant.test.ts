@@ -78,13 +78,13 @@ describe('EtcdTenant', () => {
     const api = statements.filter(({ Action }: Json) => [Action].flat().includes('execute-api:Invoke'));
     const routes = api.flatMap(({ Resource }: Json) => Resource.map((arn: Json) => JSON.stringify(arn).replace(/^.*default\//, '').replace(/"\]\]\}$/, '')));
     expect(routes).toEqual([
-      'GET/v1/tenants/acme',
-      'PUT/v1/tenants/acme',
-      'PATCH/v1/tenants/acme',
       'DELETE/v1/tenants/acme',
-      'GET/v1/tenants/acme/operations',
+      'GET/v1/tenants/acme',
       'GET/v1/tenants/acme/connection',
+      'GET/v1/tenants/acme/operations',
+      'PATCH/v1/tenants/acme',
       'POST/v1/tenants/acme/credentials',
+      'PUT/v1/tenants/acme',
     ]);
     expect(statements.filter(({ Resource }: Json) => JSON.stringify(Resource).includes('*'))).toEqual([]);
   });
@@ -93,6 +93,19 @@ describe('EtcdTenant', () => {
     const { Properties } = one(template, 'AWS::Events::Rule');
     expect(Properties.ScheduleExpression).toBe('rate(1 day)');
     expect(JSON.stringify(flat(Properties.Targets[0].Input))).toMatch(/Renew.*TenantId.*acme.*SecretArn/);
+  });
+
+  it('with another name is another resource with rights of its own, so that the old one can still be deleted', () => {
+    const ids = (template: Json) =>
+      Object.entries<Json>(template.Resources)
+        .filter(([, { Type }]) => ['Custom::EtcdTenant', 'AWS::SecretsManager::Secret'].includes(Type))
+        .map(([id]) => id);
+    const access = (template: Json) =>
+      Object.keys(template.Resources).find((id) => id.includes('Access'));
+    const other = synthTenant({ tenantName: 'beta' });
+    expect(ids(other).filter((id) => ids(template).includes(id))).toEqual([]);
+    expect(one(other, 'Custom::EtcdTenant').DependsOn).toContain(access(other));
+    expect(access(other)).not.toBe(access(template));
   });
 
   it('serves all tenants of a stack by one function', () => {

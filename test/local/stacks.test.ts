@@ -31,18 +31,22 @@ let directory: string;
 let log: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'local-stacks-'));
-  small = await startSmallCloud(port, { own: hand }, {
-    ...lambda('Own', { Timeout: 60 }),
-    Guard: {
-      Type: 'Custom::Guard',
-      Properties: {
-        ServiceToken: { 'Fn::GetAtt': ['Own', 'Arn'] },
-        Id: 'guard',
-        Fail: 'Delete',
-        Log: join(directory, 'guard.log'),
+  small = await startSmallCloud(
+    port,
+    { own: hand },
+    {
+      ...lambda('Own', { Timeout: 60 }),
+      Guard: {
+        Type: 'Custom::Guard',
+        Properties: {
+          ServiceToken: { 'Fn::GetAtt': ['Own', 'Arn'] },
+          Id: 'guard',
+          Fail: 'Delete',
+          Log: join(directory, 'guard.log'),
+        },
       },
     },
-  });
+  );
 });
 afterAll(async () => {
   await small?.stop();
@@ -62,21 +66,32 @@ const custom = (properties: object, more: object = {}) => ({
 // biome-ignore lint/suspicious/noExplicitAny: templates
 const deploy = async (resources: Record<string, any>, Outputs: object = {}, name = `stack${round}`) => {
   const assembly = join(directory, `${name}.out`);
-  writeAssembly(assembly, { hand }, { ...lambda('Hand', { Timeout: 60 }), ...resources }, { stackName: name, Outputs });
+  writeAssembly(
+    assembly,
+    { hand },
+    { ...lambda('Hand', { Timeout: 60 }), ...resources },
+    { stackName: name, Outputs },
+  );
   await small.cloud.stacks.begin(assembly).end;
   return small.cloud.stacks.list().find((stack) => stack.name === name)!;
 };
 const stack = () => small.cloud.stacks.list().find(({ name }) => name === `stack${round}`)!;
 const events = async () => {
   const { readFileSync } = await import('node:fs');
-  return readFileSync(log, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  return readFileSync(log, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 };
 const told = async () => (await events()).map(({ RequestType, Id }) => `${RequestType} ${Id}`);
 
 describe('a stack that is deployed to a running cloud', () => {
   it('is made in the order of its references, with outputs of what custom resources give', async () => {
     const { status, outputs } = await deploy(
-      { B: custom({ Id: 'b', Of: { 'Fn::GetAtt': ['A', 'Word'] }, Count: 3, Deep: { yes: true } }), A: custom({ Id: 'a' }) },
+      {
+        B: custom({ Id: 'b', Of: { 'Fn::GetAtt': ['A', 'Word'] }, Count: 3, Deep: { yes: true } }),
+        A: custom({ Id: 'a' }),
+      },
       { Word: { Value: { 'Fn::GetAtt': ['B', 'Word'] } }, Ref: { Value: { Ref: 'A' } } },
     );
     expect(status).toBe('CREATE_COMPLETE');
@@ -89,7 +104,11 @@ describe('a stack that is deployed to a running cloud', () => {
 
   it('is updated where properties differ; what gets another physical id is replaced, what left goes last', async () => {
     await deploy({ A: custom({ Id: 'a' }), B: custom({ Id: 'b' }), C: custom({ Id: 'c' }) });
-    const { status } = await deploy({ A: custom({ Id: 'a' }), B: custom({ Id: 'b2' }), D: custom({ Id: 'd' }) });
+    const { status } = await deploy({
+      A: custom({ Id: 'a' }),
+      B: custom({ Id: 'b2' }),
+      D: custom({ Id: 'd' }),
+    });
     expect(status).toBe('UPDATE_COMPLETE');
     expect((await told()).slice(3)).toEqual(['Update b2', 'Create d', 'Delete b', 'Delete c']);
     expect((await events())[3]).toMatchObject({ old: 'b', PhysicalResourceId: 'b' });
@@ -117,7 +136,10 @@ describe('a stack that is deployed to a running cloud', () => {
   });
 
   it('leaves nothing when its creation fails, and says why', async () => {
-    const create = deploy({ A: custom({ Id: 'a' }), B: custom({ Id: 'b', Fail: 'Create' }, { DependsOn: 'A' }) });
+    const create = deploy({
+      A: custom({ Id: 'a' }),
+      B: custom({ Id: 'b', Fail: 'Create' }, { DependsOn: 'A' }),
+    });
     await expect(create).rejects.toThrow(/Custom::Thing B: told to fail/);
     expect([stack().status, stack().resources]).toEqual(['ROLLBACK_COMPLETE', []]);
     expect((await told()).slice(2)).toEqual(['Delete b', 'Delete a']);
@@ -165,13 +187,21 @@ describe('secrets of a stack', () => {
         Type: 'AWS::IAM::Role',
         Properties: {
           AssumeRolePolicyDocument: {
-            Statement: [{ Effect: 'Allow', Principal: { Service: 'ecs-tasks.amazonaws.com' }, Action: 'sts:AssumeRole' }],
+            Statement: [
+              {
+                Effect: 'Allow',
+                Principal: { Service: 'ecs-tasks.amazonaws.com' },
+                Action: 'sts:AssumeRole',
+              },
+            ],
           },
           Policies: [
             {
               PolicyName: 'read',
               PolicyDocument: {
-                Statement: [{ Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: { Ref: 'Secret' } }],
+                Statement: [
+                  { Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: { Ref: 'Secret' } },
+                ],
               },
             },
           ],
@@ -191,9 +221,15 @@ describe('secrets of a stack', () => {
       /not authorized to perform: secretsmanager:PutSecretValue/,
     );
     const described = await admin.send(new DescribeSecretCommand({ SecretId }));
-    expect(Object.values(described.VersionIdsToStages ?? {}).flat().sort()).toEqual(['AWSCURRENT', 'AWSPREVIOUS']);
+    expect(
+      Object.values(described.VersionIdsToStages ?? {})
+        .flat()
+        .sort(),
+    ).toEqual(['AWSCURRENT', 'AWSPREVIOUS']);
     await small.cloud.stacks.beginDestroy(`stack${round}`).end;
-    await expect(admin.send(new GetSecretValueCommand({ SecretId }))).rejects.toThrow(/can't find the specified secret/);
+    await expect(admin.send(new GetSecretValueCommand({ SecretId }))).rejects.toThrow(
+      /can't find the specified secret/,
+    );
   });
 });
 
@@ -201,7 +237,9 @@ describe("the cloud's own stacks", () => {
   it('have their custom resources made at the start, and these decide whether the stack could go', async () => {
     log = join(directory, 'guard.log');
     expect(await told()).toEqual(['Create guard']);
-    await expect(small.cloud.stacks.beginDestroy('app').end).rejects.toThrow(/app would not be deleted: told to fail/);
+    await expect(small.cloud.stacks.beginDestroy('app').end).rejects.toThrow(
+      /app would not be deleted: told to fail/,
+    );
     await expect(deploy({}, {}, 'app')).rejects.toThrow(/is a stack of the local cloud itself/);
   });
 });

@@ -102,7 +102,9 @@ async function follow(context: CommandContext, control: LocalControl, name: stri
     if (!stack) throw new CliError(`Stack ${name} is not there any more.`, { code: 'not-found' });
     for (const event of stack.events.slice(told)) {
       const { at, status, type, logicalId, reason } = event;
-      context.world.output.err(`${at.slice(11, 19)}  ${status.padEnd(20)} ${type} ${logicalId}${reason ? `: ${reason}` : ''}`);
+      context.world.output.err(
+        `${at.slice(11, 19)}  ${status.padEnd(20)} ${type} ${logicalId}${reason ? `: ${reason}` : ''}`,
+      );
     }
     told = stack.events.length;
     if (!stack.status.endsWith('_IN_PROGRESS')) {

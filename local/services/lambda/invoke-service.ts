@@ -12,7 +12,11 @@ export function invokeService({ functionArnOf, invokeLater }: InvokeServiceDeps)
   const target = ({ method, path }: Pick<RawRequest, 'method' | 'path'>): string => {
     const [, name] = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/.exec(path) ?? [];
     if (method !== 'POST' || name === undefined)
-      throw new AwsError('UnknownOperationException', `The local cloud has no lambda:${method} ${path}.`, 404);
+      throw new AwsError(
+        'UnknownOperationException',
+        `The local cloud has no lambda:${method} ${path}.`,
+        404,
+      );
     try {
       return functionArnOf(decodeURIComponent(name));
     } catch (error) {
@@ -28,7 +32,10 @@ export function invokeService({ functionArnOf, invokeLater }: InvokeServiceDeps)
     }),
     async handle(request) {
       if (request.headers['x-amz-invocation-type'] !== 'Event')
-        throw new AwsError('InvalidParameterValueException', 'The local cloud has the invocation type Event only.');
+        throw new AwsError(
+          'InvalidParameterValueException',
+          'The local cloud has the invocation type Event only.',
+        );
       invokeLater(target(request), JSON.parse(request.body.toString() || 'null'));
       return { status: 202 };
     },

@@ -42,7 +42,10 @@ export class Secrets {
     const arn = `arn:aws:secretsmanager:${region}:${accountId}:secret:${name}-${suffix}`;
     const known = Object.values(this.#file.state.secrets).find((other) => other.name === name);
     if (known && !known.deletedAt)
-      throw new AwsError('ResourceExistsException', `A resource with the ID you requested already exists: ${name}`);
+      throw new AwsError(
+        'ResourceExistsException',
+        `A resource with the ID you requested already exists: ${name}`,
+      );
     const secret: Secret = { arn, name, createdAt: new Date().toISOString(), versions: [], ...fields };
     this.#file.state.secrets[arn] = secret;
     this.#file.save();

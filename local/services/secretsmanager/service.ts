@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
-import { type Authorization, AwsError, type Caller, type CloudContext, type JsonService } from '../../aws/service.ts';
+import {
+  type Authorization,
+  AwsError,
+  type Caller,
+  type CloudContext,
+  type JsonService,
+} from '../../aws/service.ts';
 import type { Secret, Secrets } from './secrets.ts';
 
 const id = { SecretId: z.string().min(1) };
@@ -48,7 +54,9 @@ export function secretsService(
   const useKey = (caller: Caller, secret: Secret, actions: readonly string[]): void => {
     const { kmsKeyId } = secret;
     if (kmsKeyId === undefined || kmsKeyId === 'alias/aws/secretsmanager') return;
-    const resource = kmsKeyId.startsWith('arn:') ? kmsKeyId : `arn:aws:kms:${region}:${accountId}:key/${kmsKeyId}`;
+    const resource = kmsKeyId.startsWith('arn:')
+      ? kmsKeyId
+      : `arn:aws:kms:${region}:${accountId}:key/${kmsKeyId}`;
     for (const action of actions)
       context.authorize(caller, {
         action,
@@ -104,34 +112,40 @@ export function secretsService(
       PutSecretValue: operation('PutSecretValue', ({ SecretId, SecretString, ClientRequestToken }, caller) =>
         write(caller, secrets.usable(SecretId), SecretString, ClientRequestToken),
       ),
-      UpdateSecret: operation('UpdateSecret', ({ SecretId, SecretString, ClientRequestToken, ...rest }, caller) => {
-        const secret = secrets.usable(SecretId);
-        if (rest.Description !== undefined) secrets.change(secret, { description: rest.Description });
-        if (rest.KmsKeyId !== undefined) secrets.change(secret, { kmsKeyId: rest.KmsKeyId });
-        return SecretString === undefined
-          ? described(secret)
-          : write(caller, secret, SecretString, ClientRequestToken);
-      }),
-      GetSecretValue: operation('GetSecretValue', ({ SecretId, VersionId, VersionStage = 'AWSCURRENT' }, caller) => {
-        const secret = secrets.usable(SecretId);
-        const version =
-          VersionId === undefined
-            ? secret.versions.at(VersionStage === 'AWSCURRENT' ? -1 : -2)
-            : secret.versions.find((one) => one.id === VersionId);
-        if (!version)
-          throw new AwsError(
-            'ResourceNotFoundException',
-            `Secrets Manager can't find the specified secret value for staging label: ${VersionStage}`,
-          );
-        useKey(caller, secret, ['kms:Decrypt']);
-        return {
-          ...described(secret),
-          VersionId: version.id,
-          SecretString: version.value,
-          VersionStages: stagesOf(secret, version.id),
-          CreatedDate: new Date(version.createdAt),
-        };
-      }),
+      UpdateSecret: operation(
+        'UpdateSecret',
+        ({ SecretId, SecretString, ClientRequestToken, ...rest }, caller) => {
+          const secret = secrets.usable(SecretId);
+          if (rest.Description !== undefined) secrets.change(secret, { description: rest.Description });
+          if (rest.KmsKeyId !== undefined) secrets.change(secret, { kmsKeyId: rest.KmsKeyId });
+          return SecretString === undefined
+            ? described(secret)
+            : write(caller, secret, SecretString, ClientRequestToken);
+        },
+      ),
+      GetSecretValue: operation(
+        'GetSecretValue',
+        ({ SecretId, VersionId, VersionStage = 'AWSCURRENT' }, caller) => {
+          const secret = secrets.usable(SecretId);
+          const version =
+            VersionId === undefined
+              ? secret.versions.at(VersionStage === 'AWSCURRENT' ? -1 : -2)
+              : secret.versions.find((one) => one.id === VersionId);
+          if (!version)
+            throw new AwsError(
+              'ResourceNotFoundException',
+              `Secrets Manager can't find the specified secret value for staging label: ${VersionStage}`,
+            );
+          useKey(caller, secret, ['kms:Decrypt']);
+          return {
+            ...described(secret),
+            VersionId: version.id,
+            SecretString: version.value,
+            VersionStages: stagesOf(secret, version.id),
+            CreatedDate: new Date(version.createdAt),
+          };
+        },
+      ),
       DescribeSecret: operation('DescribeSecret', ({ SecretId }) => {
         const secret = secrets.find(SecretId);
         return {

@@ -17,7 +17,9 @@ const { tenant, broken } = JSON.parse(process.env.TENANT_APP ?? '{"tenant":{}}')
 const app = new App();
 const stack = new Stack(app, 'shop');
 const etcd = new EtcdTenant(stack, 'shop', tenant);
-const reader = new iam.Role(stack, 'Reader', { assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com') });
+const reader = new iam.Role(stack, 'Reader', {
+  assumedBy: new iam.ServicePrincipal('ecs-tasks.amazonaws.com'),
+});
 etcd.grantRead(reader);
 
 if (broken !== undefined) {

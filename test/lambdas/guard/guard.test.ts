@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { guard } from '../../../lambdas/guard/guard.ts';
 import type { CustomResourceEvent } from '../../../lambdas/core/wire/custom-resource.ts';
+import { guard } from '../../../lambdas/guard/guard.ts';
 
 const event = (RequestType: string, properties: object = {}) =>
   ({
@@ -36,7 +36,9 @@ describe('deleting the control plane', () => {
   });
 
   test('goes on with tenants when that was deployed on purpose, even if they cannot be counted', async () => {
-    const broken = { store: { count: () => Promise.reject(new Error('no table')), list: () => Promise.reject() } };
+    const broken = {
+      store: { count: () => Promise.reject(new Error('no table')), list: () => Promise.reject() },
+    };
     const answer = await guard(event('Delete', { DestroyWithTenants: 'true' }), broken);
     expect(answer).toMatchObject({ status: 'SUCCESS' });
   });

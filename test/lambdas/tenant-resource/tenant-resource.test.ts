@@ -14,7 +14,9 @@ const spec = async () => (await world.store.get('acme'))?.spec;
 
 describe('create', () => {
   test('makes the tenant, waits until it is available, and gives where it is', async () => {
-    const answer = await world.create({ Spec: { members: '3', version: '3.6', deletionProtection: 'false' } });
+    const answer = await world.create({
+      Spec: { members: '3', version: '3.6', deletionProtection: 'false' },
+    });
     expect(answer).toMatchObject({
       Status: 'SUCCESS',
       PhysicalResourceId: 'acme',
@@ -47,7 +49,7 @@ describe('create', () => {
     await world.finishCreation('acme');
     const answer = await world.create();
     expect(answer).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
-    expect(answer?.Reason).toMatch(/already, and this stack did not make it.*adopt: true/);
+    expect(answer?.Reason).toMatch(/already, and this resource did not make it.*adopt: true/);
     expect(await world.remove({}, answer!.PhysicalResourceId)).toMatchObject({ Status: 'SUCCESS' });
     expect((await world.store.get('acme'))?.status.phase).toBe('available');
   });
@@ -60,11 +62,17 @@ describe('create', () => {
     expect((await spec())?.members).toBe(5);
   });
 
-  test('takes back what an earlier life of the stack left, and a failure then does not delete it', async () => {
+  test('refuses also what another resource of the same stack made: its deletion would take the tenant along', async () => {
     await world.create();
     world.advance(3_600_000);
-    expect(await world.create()).toMatchObject({ Status: 'SUCCESS', PhysicalResourceId: 'acme' });
-    const failed = await world.create({ Spec: { version: '9.9' } });
+    expect(await world.create()).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
+  });
+
+  test('takes back what an earlier life of the stack left when told to, and a failure then does not delete it', async () => {
+    await world.create();
+    world.advance(3_600_000);
+    expect(await world.create({ Adopt: 'true' })).toMatchObject({ Status: 'SUCCESS', PhysicalResourceId: 'acme' });
+    const failed = await world.create({ Adopt: 'true', Spec: { version: '9.9' } });
     expect(failed).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
   });
 
@@ -93,7 +101,9 @@ describe('create', () => {
   test('goes on in another invocation when the time of this one is nearly over', async () => {
     let left = 900_000;
     world = createResourceWorld({ remainingMs: () => left });
-    world.whileWaiting(async () => void (left -= 20_000));
+    world.whileWaiting(async () => {
+      left -= 20_000;
+    });
     expect(await world.create()).toBeUndefined();
     expect(world.continued).toHaveLength(1);
     left = 900_000;
@@ -143,7 +153,10 @@ describe('update', () => {
 
   test('the rollback of a change that still goes on takes it back', async () => {
     world.whileWaiting(async () => {});
-    const failed = await world.update({ Spec: { members: '5' }, TimeoutMinutes: '1' }, { Spec: { members: '3' } });
+    const failed = await world.update(
+      { Spec: { members: '5' }, TimeoutMinutes: '1' },
+      { Spec: { members: '3' } },
+    );
     expect(failed?.Reason).toMatch(/not ready within 1 minutes: its scale goes on/);
     world.whileWaiting(() => world.settle('acme'));
     const back = await world.update({ Spec: { members: '3' } }, { Spec: { members: '5' } });

@@ -17,7 +17,9 @@ export interface CfnAnswer {
 
 /** The function over the real API on fakes. `meanwhile` is what the control plane does while it waits. */
 export function createResourceWorld(options: { remainingMs?: () => number } = {}) {
-  const world = createWorld({ versions: { default: '3.6.16', offered: ['3.5.35', '3.6.14', '3.6.16', '3.7.3'] } });
+  const world = createWorld({
+    versions: { default: '3.6.16', offered: ['3.5.35', '3.6.14', '3.6.16', '3.7.3'] },
+  });
   const secrets = new Map<string, string>();
   const lines: string[] = [];
   const continued: unknown[] = [];
@@ -51,9 +53,22 @@ export function createResourceWorld(options: { remainingMs?: () => number } = {}
     log: { info: log, warn: log, error: log },
     createKey: (user: string) => pki.createClientKey(user),
     roleName,
-    respond: async (event: CustomResourceEvent, given: { physicalId: string; status: 'SUCCESS' | 'FAILED' }) => {
-      const { status, physicalId, reason = '', data } = given as typeof given & { reason?: string; data?: CfnAnswer['Data'] };
-      answer = { Status: status, PhysicalResourceId: physicalId, Reason: reason, ...(data ? { Data: data } : {}) };
+    respond: async (
+      event: CustomResourceEvent,
+      given: { physicalId: string; status: 'SUCCESS' | 'FAILED' },
+    ) => {
+      const {
+        status,
+        physicalId,
+        reason = '',
+        data,
+      } = given as typeof given & { reason?: string; data?: CfnAnswer['Data'] };
+      answer = {
+        Status: status,
+        PhysicalResourceId: physicalId,
+        Reason: reason,
+        ...(data ? { Data: data } : {}),
+      };
       lines.push(JSON.stringify(answer));
       void event;
     },
@@ -79,7 +94,10 @@ export function createResourceWorld(options: { remainingMs?: () => number } = {}
     if (operation.kind === 'delete') return world.store.remove(tenantId, tenant.recordVersion);
     await end(tenantId, operation.operationId, 'succeeded', 'done');
     const { recordVersion } = tenant;
-    await world.store.save({ ...rest, observedGeneration: tenant.generation, recordVersion: recordVersion + 1 }, recordVersion);
+    await world.store.save(
+      { ...rest, observedGeneration: tenant.generation, recordVersion: recordVersion + 1 },
+      recordVersion,
+    );
   }
 
   async function end(tenantId: string, operationId: string, state: 'succeeded' | 'failed', message: string) {
@@ -102,7 +120,11 @@ export function createResourceWorld(options: { remainingMs?: () => number } = {}
     invoke: send,
     create: (properties: object = {}) => send(event('Create', properties)),
     update: (properties: object, old: object = {}, physicalId = 'acme') =>
-      send({ ...event('Update', properties), PhysicalResourceId: physicalId, OldResourceProperties: props(old) }),
+      send({
+        ...event('Update', properties),
+        PhysicalResourceId: physicalId,
+        OldResourceProperties: props(old),
+      }),
     remove: (properties: object = {}, physicalId = 'acme') =>
       send({ ...event('Delete', properties), PhysicalResourceId: physicalId }),
   };

@@ -38,6 +38,18 @@ const functionOf = (name: string): Resource =>
 const byType = (type: string, test: (properties: Json) => boolean) =>
   app.of(type).filter(({ Properties }) => test(Properties));
 
+describe('the guard against destroying', () => {
+  it('depends on everything else in its stack, so that it is asked before anything is gone', () => {
+    const { Resources } = app.templates['etcd-nanny-control-plane'];
+    const [id, guard] = Object.entries<Json>(Resources).find(([, { Type }]) => Type === 'Custom::TenantGuard')!;
+    expect(guard.Properties.DestroyWithTenants).toBe(false);
+    const others = Object.keys(Resources).filter((other) => !other.startsWith('TenantGuard'));
+    expect(others.filter((other) => !guard.DependsOn.includes(other))).toEqual([]);
+    expect(others.length).toBeGreaterThan(50);
+    expect(id).toMatch(/^TenantGuard/);
+  });
+});
+
 describe('functions', () => {
   it('are all built alike: arm64, Node 24, ESM entry, own log group with retention', () => {
     const functions = app.of('AWS::Lambda::Function');

@@ -182,6 +182,7 @@ const allowed: Record<string, string[]> = {
     's3:PutObject',
   ],
   RolesTask: ['execute-api:Invoke'],
+  TenantGuardGuardRole: [...logs, 'dynamodb:Query'],
 };
 
 describe('least privilege', () => {
