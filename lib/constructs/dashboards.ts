@@ -37,12 +37,11 @@ export class Dashboards extends Construct {
           inputType: cloudwatch.VariableInputType.SELECT,
           label: 'Tenant',
           value: tenantDimension,
-          values: cloudwatch.Values.fromSearchComponents({
-            namespace,
-            dimensions: [tenantDimension],
-            metricName: 'WriteMargin',
-            populateFrom: tenantDimension,
-          }),
+          // In quotes, because the name of a deployment may have a hyphen.
+          values: cloudwatch.Values.fromSearch(
+            `{"${namespace}",${tenantDimension}} MetricName="WriteMargin"`,
+            tenantDimension,
+          ),
           visible: true,
         }),
       ],

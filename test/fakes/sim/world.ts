@@ -156,7 +156,7 @@ export class World {
 
   /** Tenants whose alarms somebody asked for. */
   readonly alarmLooks: string[] = [];
-  readonly figures: { readonly tenantId: string; readonly figures: TenantFigures }[] = [];
+  readonly figures: { readonly at: number; readonly tenantId: string; readonly figures: TenantFigures }[] = [];
 
   readonly #kept = new Set<string>();
 
@@ -265,7 +265,8 @@ export class World {
   /** One invocation of a queue's function, now. */
   async look(tenantId: string, duty: Duty): Promise<unknown> {
     const metrics: Pick<MetricSink, 'tenant'> = {
-      tenant: (id, figures) => void this.figures.push({ tenantId: id, figures }),
+      tenant: (id, figures) =>
+        void this.figures.push({ at: this.clock.now().getTime(), tenantId: id, figures }),
     };
     const deps = { ...this.#invocation(duty), cell: simCell, metrics };
     if (duty === 'sweep') return sweepTenant(deps, tenantId);
