@@ -3,11 +3,11 @@ import {
   type CompositeAlarm,
   DeleteAlarmsCommand,
   type MetricAlarm as DescribedAlarm,
-  paginateDescribeAlarms,
   PutCompositeAlarmCommand,
   type PutCompositeAlarmCommandInput,
   PutMetricAlarmCommand,
   type PutMetricAlarmCommandInput,
+  paginateDescribeAlarms,
   ResourceNotFound,
 } from '@aws-sdk/client-cloudwatch';
 import {
@@ -75,7 +75,7 @@ export class CloudWatchAlarms implements TenantAlarms {
     const ids = [...metric, ...composite].flatMap(
       ({ AlarmName = '' }) => tenantOfAlarmName(deploymentName, AlarmName) ?? [],
     );
-    return [...new Set(ids)];
+    return [...new Set(ids)].sort();
   }
 
   async #find(prefix: string): Promise<Found> {
