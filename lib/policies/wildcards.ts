@@ -19,7 +19,8 @@ const reasons: Readonly<Record<string, string>> = {
   NewCopies: 'The snapshot does not exist yet; bound to the tag that it has to be made with.',
   TagNewCopies:
     'The snapshot does not exist yet; ec2:CreateAction allows it as a part of CreateSnapshot only.',
-  RemoveDisks: 'EC2 chooses the ids of volumes and snapshots; bound to those of the cell by aws:ResourceTag.',
+  RemoveDisks: 'EC2 chooses the ids of volumes; bound to those of the cell by aws:ResourceTag.',
+  RemoveCopies: 'EC2 chooses the ids of snapshots; bound to those of the cell by aws:ResourceTag.',
   CreateNames: 'The service does not exist yet; bound to the namespace by servicediscovery:NamespaceArn.',
   ListAddresses: 'ListInstances knows no resource; it reads addresses only.',
   AddAddresses: 'Cloud Map chooses the ids of services.',

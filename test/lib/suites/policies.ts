@@ -255,7 +255,7 @@ describe('least privilege', () => {
     const ofCell = { StringEquals: { 'aws:ResourceTag/etcd-nanny:cell': 'c1' } };
     expect(bySid('CopyDisks').Condition).toEqual(ofCell);
     for (const role of ['CellC1DeleteRole', 'CellC1SweepRole'])
-      expect(bySid('RemoveDisks', role).Condition).toEqual(ofCell);
+      for (const sid of ['RemoveDisks', 'RemoveCopies']) expect(bySid(sid, role).Condition).toEqual(ofCell);
     expect(bySid('NewCopies').Condition).toEqual({
       StringEquals: { 'aws:RequestTag/etcd-nanny:cell': 'c1' },
     });
