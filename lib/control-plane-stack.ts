@@ -2,8 +2,11 @@ import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { envSchema as apiEnv } from '../lambdas/api/env.ts';
 import type { Config } from './config.ts';
+import { AlarmTopic } from './constructs/alarm-topic.ts';
 import { CellFunctions } from './constructs/cell-functions.ts';
 import { ControlFunction } from './constructs/control-function.ts';
+import { Dashboards } from './constructs/dashboards.ts';
+import { FleetAlarms } from './constructs/fleet-alarms.ts';
 import { TenantApi } from './constructs/tenant-api.ts';
 import type { OfferedVersions } from './etcd-versions.ts';
 import type { FleetStack } from './fleet-stack.ts';
@@ -29,6 +32,8 @@ export class ControlPlaneStack extends Stack {
   constructor(scope: Construct, id: string, props: ControlPlaneStackProps) {
     super(scope, id, props);
     const { config, state } = props;
+    const { deploymentName, runbookUrl } = config;
+    const { topic } = new AlarmTopic(this, 'Pages', { deploymentName, email: config.alarmEmail });
     const cells = props.cells.map(
       (cell) =>
         new CellFunctions(this, `Cell${cell.id.toUpperCase()}`, {
@@ -37,6 +42,7 @@ export class ControlPlaneStack extends Stack {
           network: cell.network,
           fleet: cell.fleet,
           state,
+          topicArn: topic.topicArn,
         }),
     );
     const api = new ControlFunction(this, 'Api', {
@@ -62,6 +68,14 @@ export class ControlPlaneStack extends Stack {
       handler: api.function,
       logRetentionDays: config.logRetentionDays,
     });
+    const watched = {
+      deploymentName,
+      cells: cells.map(({ queues, functions }, n) => ({ id: props.cells[n]!.id, queues, functions })),
+      apiId: tenantApi.api.apiId,
+    };
+    const alarms = new FleetAlarms(this, 'FleetAlarms', { ...watched, runbookUrl, topic });
+    new Dashboards(this, 'Dashboards', { ...watched, alarms });
+    new CfnOutput(this, 'PagesTopicArn', { value: topic.topicArn });
     new CfnOutput(this, 'ApiUrl', { value: tenantApi.api.apiEndpoint });
   }
 }

@@ -3,6 +3,8 @@ import { AwsError, type BusEvent, type RawRequest, type RawResponse } from './aw
 import type { Chaos } from './chaos/chaos.ts';
 import type { Faults } from './faults.ts';
 import type { Usage } from './iam/usage.ts';
+import type { Alarms } from './services/cloudwatch/alarms.ts';
+import type { Topics } from './services/sns/topics.ts';
 
 export interface AdminDeps {
   readonly port: number;
@@ -11,6 +13,8 @@ export interface AdminDeps {
   status(): Record<string, unknown>;
   usage(): Usage[];
   emit(event: BusEvent): void;
+  readonly alarms: Pick<Alarms, 'all' | 'speed'>;
+  readonly pages: Pick<Topics, 'pages'>;
   /** Starts the stop; the answer is sent before the endpoint closes. */
   stop(): void;
 }
@@ -48,11 +52,14 @@ const eventSchema = z.strictObject({
   resources: z.array(z.string()).default([]),
 });
 
+/** How many seconds of the alarms' periods pass in one second. */
+const speedSchema = z.strictObject({ speed: z.number().min(1).max(60) });
+
 /**
  * `/_local/*`: control of the local cloud itself, without signature.
  *
  * GET status · GET calls?function&event&since · GET usage · GET, POST, DELETE faults · GET, POST chaos · POST messages ·
- * POST events · POST stop
+ * POST events · GET, POST alarms · GET pages · POST stop
  */
 export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<RawResponse> {
   const hosts = new Set([`127.0.0.1:${deps.port}`, `localhost:${deps.port}`]);
@@ -82,6 +89,20 @@ export function createAdmin(deps: AdminDeps): (request: RawRequest) => Promise<R
       deps.emit(eventSchema.parse(JSON.parse(body.toString())));
       return {};
     },
+    'GET alarms': () => ({
+      speed: deps.alarms.speed,
+      alarms: deps.alarms.all().map(({ alarm, state, reason, stateAt }) => ({
+        name: alarm.AlarmName,
+        state,
+        reason,
+        since: new Date(stateAt).toISOString(),
+      })),
+    }),
+    'POST alarms': ({ body }) => {
+      deps.alarms.speed = speedSchema.parse(JSON.parse(body.toString())).speed;
+      return { speed: deps.alarms.speed };
+    },
+    'GET pages': () => ({ pages: deps.pages.pages() }),
     'POST stop': () => {
       deps.stop();
       return { stopping: true };

@@ -60,6 +60,8 @@ export interface LocalCloud {
   readonly chaos: Modules['chaos'];
   /** The same as `nanny chaos` has them. */
   readonly hurt: Chaos;
+  readonly alarms: Modules['alarms'];
+  readonly pages: Modules['pages'];
   emit(event: BusEvent): void;
   /** As a task of this role would get them. @throws AwsError AccessDenied */
   assumeRole: CloudContext['assumeRole'];
@@ -291,6 +293,8 @@ function finish(parts: Started): LocalCloud {
       chaos: hurt,
       usage: () => iam.usage(),
       emit: context.emit,
+      alarms: modules.alarms,
+      pages: modules.pages,
       status: () => ({
         url,
         apiUrl,
@@ -314,6 +318,8 @@ function finish(parts: Started): LocalCloud {
     iam,
     chaos: modules.chaos,
     hurt,
+    alarms: modules.alarms,
+    pages: modules.pages,
     emit: context.emit,
     assumeRole: context.assumeRole,
     stop: stopAndSettle,

@@ -3,6 +3,7 @@ import type { Faults } from './faults.ts';
 import type { CredentialStore } from './iam/credentials.ts';
 import type { Iam } from './iam/iam.ts';
 import { type ApiGatewayDeps, createApiGateway } from './services/apigateway/index.ts';
+import { type CloudWatch, createCloudWatch } from './services/cloudwatch/index.ts';
 import { createModule as createDynamodb } from './services/dynamodb/index.ts';
 import { createEc2 } from './services/ec2/index.ts';
 import { createEcs, type EcsChaos, type ImageCatalog } from './services/ecs/index.ts';
@@ -11,6 +12,8 @@ import { createModule as createKms } from './services/kms/index.ts';
 import { createLambda } from './services/lambda/index.ts';
 import { createModule as createS3, type S3Module } from './services/s3/index.ts';
 import { createModule as createNames } from './services/servicediscovery/index.ts';
+import { createSns } from './services/sns/index.ts';
+import type { Topics } from './services/sns/topics.ts';
 import { createModule as createSqs } from './services/sqs/index.ts';
 import { createSts } from './services/sts/index.ts';
 
@@ -29,6 +32,8 @@ export interface Modules {
   readonly all: readonly ServiceModule[];
   readonly chaos: EcsChaos;
   readonly buckets: S3Module['buckets'];
+  readonly alarms: CloudWatch['alarms'];
+  readonly pages: Pick<Topics, 'pages'>;
   emit(event: BusEvent): void;
   httpApiUrl(): string | undefined;
 }
@@ -41,15 +46,18 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     return sqs.queues;
   };
   queues().hurtWith?.(() => faults.messages);
+  const sns = createSns(context, iam);
+  const watch = createCloudWatch(context, { topics: sns.topics, queues: () => queues().figures?.() ?? [] });
   const lambda = createLambda(context, {
     iam,
     credentials,
     assets,
     queues,
     retryAfterSeconds: () => faults.messages.retryAfterSeconds,
+    watch,
   });
   const events = createEvents(context, { iam, queues, functions: lambda });
-  const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf });
+  const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf, watch });
   const ecs = createEcs(context, { images });
   const s3 = createS3(context);
   const all = [
@@ -59,6 +67,8 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     await createNames(context),
     createSts(context, { iam, credentials }),
     sqs,
+    sns,
+    watch,
     events,
     lambda,
     api,
@@ -69,6 +79,8 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     all,
     chaos: ecs.chaos,
     buckets: s3.buckets,
+    alarms: watch.alarms,
+    pages: sns.topics,
     emit: (event) => events.emit(event),
     httpApiUrl: () => api.httpApiUrl(),
   };

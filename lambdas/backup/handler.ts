@@ -1,5 +1,6 @@
 import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
 import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
+import { emfMetrics } from '../adapters/emf-metrics.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
 import { NannyHttpClient } from '../adapters/nanny-http-client.ts';
@@ -19,7 +20,8 @@ const dispatcher = new SqsDispatcher({ queues: cell.queues });
 const nannies = new NannyHttpClient({ keyVault: new KmsKeyVault({ keyArn: env.KEY_ARN }) });
 const [runtime, ids] = [new EcsTaskRuntime(), randomIds(clock)];
 const objects = new S3BackupObjects({ bucket: cell.backupBucket });
-const deps = { cell, store, runtime, nannies, objects, dispatcher, clock, ids, log };
+const metrics = emfMetrics({ namespace: env.METRICS_NAMESPACE, clock });
+const deps = { cell, store, runtime, nannies, objects, dispatcher, clock, ids, log, metrics };
 const work = backupWork(deps);
 
 export const handler = (event: unknown, context: InvocationContext) =>

@@ -2,7 +2,7 @@ import { dutyOf } from './duty.ts';
 import type { Operation, OperationStep, TimelineEvent } from './model/operation.ts';
 import type { RestoreReport } from './model/restore.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import type { Clock, Duty, Ids, Log, TenantStore } from './ports.ts';
+import type { Clock, Duty, Ids, Log, MetricSink, TenantStore } from './ports.ts';
 
 /** Steps kept of one operation; the first half is never dropped, so that the beginning of the story stays. */
 const stepsKept = 200;
@@ -14,6 +14,8 @@ export interface JournalDeps {
   readonly clock: Clock;
   readonly ids: Pick<Ids, 'ulid'>;
   readonly log: Log;
+  /** Where nobody counts, nothing is. */
+  readonly metrics?: Pick<MetricSink, 'fleet'>;
 }
 
 type EventKind = TimelineEvent['kind'];
@@ -134,6 +136,8 @@ export async function openJournal(
       const next: Operation = { ...operation, ...closing, ...(report && { report }) };
       operation = next;
       await deps.store.putOperation(next);
+      // Closed again after a crash it counts again: three in a quarter of an hour is what matters.
+      if (state === 'failed') deps.metrics?.fleet({ OperationsFailed: 1 });
     },
     flush: () => pending,
   };

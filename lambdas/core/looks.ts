@@ -25,8 +25,6 @@ const messageSchema = z.union([
 ]);
 
 const startedByPrefix = 'etcd-nanny/';
-/** Names of a tenant's alarms: `etcd-nanny/<tenantId>/<what>`. */
-export const alarmPrefix = 'etcd-nanny/';
 
 /** A task that comes up tells of itself through join; here only its end is news. */
 function tenantOfTask({ startedBy, lastStatus }: Record<string, unknown>): string | undefined {
@@ -35,10 +33,13 @@ function tenantOfTask({ startedBy, lastStatus }: Record<string, unknown>): strin
   return tenantIdSchema.safeParse(startedBy.slice(startedByPrefix.length)).data;
 }
 
-/** Whichever way it turned: what the alarm saw is looked at, never believed. */
+/**
+ * Of `<deployment>/<tenantId>/<what>`; the rule lets only alarms of this deployment in. Whichever way it turned: what the alarm
+ * saw is looked at, never believed.
+ */
 function tenantOfAlarm(alarmName: string): string | undefined {
-  if (!alarmName.startsWith(alarmPrefix)) return undefined;
-  return tenantIdSchema.safeParse(alarmName.slice(alarmPrefix.length).split('/')[0]).data;
+  const [, tenantId, what] = alarmName.split('/');
+  return what === undefined ? undefined : tenantIdSchema.safeParse(tenantId).data;
 }
 
 export interface BatchAnswer {

@@ -87,6 +87,8 @@ export const fleetMetrics = {
   },
   Tenants: { unit: 'Count', worst: 'Maximum', says: 'Tenants.' },
   SickTenants: { unit: 'Count', worst: 'Maximum', says: 'Tenants with a member that is sick or missing.' },
+  /** 1 while the fleet patch stands still because it has stopped by itself. */
+  PatchStopped: { unit: 'Count', worst: 'Maximum', says: 'The fleet patch has stopped by itself.' },
   OperationsFailed: { unit: 'Count', worst: 'Maximum', says: 'Operations that ended without success.' },
 } as const satisfies Readonly<Record<string, MetricInfo>>;
 
@@ -109,10 +111,19 @@ export function tenantFigures(tenant: TenantRecord, observation: Observation, no
     ...loadOf(tenant, observation),
     BackupAgeSeconds: backupAge(tenant, now),
     BackupUnprovenSeconds: falseFor(tenant, 'BackupProven', now),
-    StuckSeconds: secondsSince(stuckSince(tenant, now) ?? now.toISOString(), now),
+    StuckSeconds: stuckSeconds(tenant, now),
     CertificateDaysLeft: certificateDays(tenant, observation, now),
   };
   return Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * What the record alone says, while another function works on a tenant that has no cluster to be looked at. Whoever asked for a
+ * restore knows that nothing is written meanwhile.
+ */
+export function figuresAtWork(tenant: TenantRecord, now: Date): TenantFigures {
+  const lost = tenant.status.phase === 'recovering';
+  return { ...(lost && { WriteMargin: -1 }), StuckSeconds: stuckSeconds(tenant, now) };
 }
 
 /** Only a member that is known to be well counts: what nobody can confirm for minutes, a person has to look at. */
@@ -176,6 +187,9 @@ function certificateDays(tenant: TenantRecord, { nannies }: Observation, now: Da
 /** The next authority is there already. */
 const isBeingReplaced = ({ pki }: TenantRecord): boolean =>
   pki?.rollover !== undefined && pki.rollover.phase !== 'wanted';
+
+const stuckSeconds = (tenant: TenantRecord, now: Date): number =>
+  secondsSince(stuckSince(tenant, now) ?? now.toISOString(), now);
 
 const conditionOf = (tenant: TenantRecord, type: ConditionType) =>
   tenant.status.conditions.find((condition) => condition.type === type);

@@ -1,3 +1,5 @@
+import type { AlarmsOf } from './alarms.ts';
+import type { FleetFigures, TenantFigures } from './metrics.ts';
 import type { Backup } from './model/backup.ts';
 import type { Duty } from './model/duties.ts';
 import type { Grave } from './model/grave.ts';
@@ -38,6 +40,20 @@ export interface Log {
   info(message: string, fields?: Record<string, unknown>): void;
   warn(message: string, fields?: Record<string, unknown>): void;
   error(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** Metrics, in CloudWatch within a minute or two. May be lost; nothing is decided by what was put. */
+export interface MetricSink {
+  tenant(tenantId: string, figures: TenantFigures): void;
+  fleet(figures: FleetFigures): void;
+}
+
+/** CloudWatch's alarms of tenants, told apart by their names. */
+export interface TenantAlarms {
+  /** Makes, changes and removes until the tenant has exactly these. Idempotent. @returns how many calls changed something */
+  ensure(tenantId: string, wanted: AlarmsOf | undefined): Promise<number>;
+  /** Ids of all tenants that have alarms, with or without a record. */
+  tenants(): Promise<string[]>;
 }
 
 export interface Page<T> {

@@ -7,7 +7,7 @@ import { acquire, type HeldTenant } from './lease.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import type { Observer } from './observe.ts';
 import type { Performers } from './perform.ts';
-import type { Cell, Clock, Dispatcher, Duty, Ids, Log, TenantStore } from './ports.ts';
+import type { Cell, Clock, Dispatcher, Duty, Ids, Log, MetricSink, TenantStore } from './ports.ts';
 import { isComing, lookOnce } from './recheck.ts';
 import { checkStep } from './safety.ts';
 import type { Decision, Plan, StepKind } from './step.ts';
@@ -21,6 +21,7 @@ export interface ReconcileDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
+  readonly metrics?: Pick<MetricSink, 'fleet'>;
 }
 
 /** What a function brings: its duty, its plan, its eyes and its hands. */

@@ -5,7 +5,7 @@ import type { Journal } from './journal.ts';
 import type { HeldTenant } from './lease.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import { perform } from './perform.ts';
-import type { Clock, Log, TenantStore } from './ports.ts';
+import type { Clock, Dispatcher, Log, TenantStore } from './ports.ts';
 import type { Work } from './reconcile.ts';
 import type { Observation, Step } from './step.ts';
 
@@ -14,6 +14,7 @@ const firstSweepMs = 60_000;
 
 export interface TakeDeps {
   readonly store: TenantStore;
+  readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -47,6 +48,8 @@ export async function takeStep(
     await journal.close('succeeded', 'The tenant is deleted.');
     await deps.store.bury(graveOf(tenant, deps.clock.now()));
     await held.remove();
+    // Lost, the alarms go with the next search for those that are nobody's.
+    await deps.dispatcher.look(tenant.tenantId, 'alarms');
     return 'ended';
   }
   try {

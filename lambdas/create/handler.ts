@@ -1,6 +1,7 @@
 import { CloudMapNameRegistry } from '../adapters/cloud-map-name-registry.ts';
 import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
 import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
+import { emfMetrics } from '../adapters/emf-metrics.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
 import { NannyHttpClient } from '../adapters/nanny-http-client.ts';
@@ -22,7 +23,8 @@ const dispatcher = new SqsDispatcher({ queues: cell.queues });
 const [pki, ids] = [createPki({ clock }), randomIds(clock)];
 const nannies = new NannyHttpClient({ keyVault: vault });
 const [runtime, names] = [new EcsTaskRuntime(), new CloudMapNameRegistry()];
-const deps = { cell, store, runtime, names, vault, pki, nannies, dispatcher, clock, ids, log };
+const metrics = emfMetrics({ namespace: env.METRICS_NAMESPACE, clock });
+const deps = { cell, store, runtime, names, vault, pki, nannies, dispatcher, clock, ids, log, metrics };
 const work = createWork(deps);
 export const handler = (event: unknown, context: InvocationContext) =>
   serveLooks(event, log, (tenantId) => reconcile(deps, work, tenantId, deadlineOf(context, clock)));

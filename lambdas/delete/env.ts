@@ -6,6 +6,7 @@ import { cellSchema } from '../core/model/cell.ts';
 export const envSchema = z.object({
   TABLE_NAME: z.string().min(1),
   CELL: jsonText(cellSchema),
+  METRICS_NAMESPACE: z.string().min(1),
 });
 
 export type Env = z.infer<typeof envSchema>;

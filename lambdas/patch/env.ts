@@ -7,6 +7,7 @@ export const envSchema = z.object({
   TABLE_NAME: z.string().min(1),
   KEY_ARN: z.string().min(1),
   CELL: jsonText(cellSchema),
+  METRICS_NAMESPACE: z.string().min(1),
 });
 
 export type Env = z.infer<typeof envSchema>;

@@ -1,6 +1,7 @@
 import { CloudMapNameRegistry } from '../adapters/cloud-map-name-registry.ts';
 import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
 import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
+import { emfMetrics } from '../adapters/emf-metrics.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
 import { NannyHttpClient } from '../adapters/nanny-http-client.ts';
@@ -23,7 +24,8 @@ const vault = new KmsKeyVault({ keyArn: env.KEY_ARN });
 const nannies = new NannyHttpClient({ keyVault: vault });
 const [runtime, names, ids] = [new EcsTaskRuntime(), new CloudMapNameRegistry(), randomIds(clock)];
 const pki = createPki({ clock });
-const deps = { cell, store, runtime, names, nannies, dispatcher, clock, ids, log, gate, vault, pki };
+const metrics = emfMetrics({ namespace: env.METRICS_NAMESPACE, clock });
+const deps = { cell, store, runtime, names, nannies, dispatcher, clock, ids, log, metrics, gate, vault, pki };
 const work = patchWork(deps);
 
 export const handler = (event: unknown, context: InvocationContext) =>

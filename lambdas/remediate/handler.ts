@@ -2,6 +2,7 @@ import { CloudMapNameRegistry } from '../adapters/cloud-map-name-registry.ts';
 import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
 import { Ec2Volumes } from '../adapters/ec2-volumes.ts';
 import { EcsTaskRuntime } from '../adapters/ecs-task-runtime.ts';
+import { emfMetrics } from '../adapters/emf-metrics.ts';
 import { jsonLog } from '../adapters/json-log.ts';
 import { KmsKeyVault } from '../adapters/kms-key-vault.ts';
 import { NannyHttpClient } from '../adapters/nanny-http-client.ts';
@@ -23,7 +24,8 @@ const nannies = new NannyHttpClient({ keyVault: new KmsKeyVault({ keyArn: env.KE
 const [runtime, names, ids] = [new EcsTaskRuntime(), new CloudMapNameRegistry(), randomIds(clock)];
 const objects = new S3BackupObjects({ bucket: cell.backupBucket });
 const volumes = new Ec2Volumes();
-const deps = { cell, store, runtime, names, nannies, objects, volumes, dispatcher, clock, ids, log };
+const metrics = emfMetrics({ namespace: env.METRICS_NAMESPACE, clock });
+const deps = { cell, store, runtime, names, nannies, objects, volumes, dispatcher, clock, ids, log, metrics };
 const work = remediateWork(deps);
 export const handler = (event: unknown, context: InvocationContext) =>
   serveLooks(event, log, (tenantId) => reconcile(deps, work, tenantId, deadlineOf(context, clock)));

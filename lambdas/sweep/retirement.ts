@@ -5,6 +5,8 @@ import { withRemediation } from '../core/perform-remediation.ts';
 import { updateTenant } from '../core/update-tenant.ts';
 import type { SweepDeps } from './sweep.ts';
 
+type Deps = Omit<SweepDeps, 'metrics'>;
+
 const noticeSchema = z.object({
   'detail-type': z.literal('AWS Health Event'),
   detail: z.object({
@@ -36,7 +38,7 @@ export function retirementsIn(rawEvent: unknown): Retirement[] {
 }
 
 /** Marks the members whose tasks AWS is going to retire: each is replaced by surge long before the date. */
-export async function noteRetirements(deps: SweepDeps, retirements: readonly Retirement[]): Promise<number> {
+export async function noteRetirements(deps: Deps, retirements: readonly Retirement[]): Promise<number> {
   let marked = 0;
   for (const { taskArns, date } of retirements) {
     const tasks = taskArns.length === 0 ? [] : await deps.runtime.describe(deps.cell, taskArns);
@@ -59,7 +61,7 @@ function withRetirement(
   tenant: TenantRecord,
   taskArn: string,
   reason: string,
-  { clock, ids }: SweepDeps,
+  { clock, ids }: Deps,
 ): TenantRecord | undefined {
   const member = Object.values(tenant.members).find((each) => 'taskArn' in each && each.taskArn === taskArn);
   if (member?.state !== 'voting' || member.name in (tenant.replaceRequests ?? {})) return undefined;

@@ -1,14 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { dueShard, dueShards } from '../core/due-shard.ts';
 import { dutyOf, goesFirst } from '../core/duty.ts';
+import { figuresAtWork, tenantFigures } from '../core/metrics.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import { createObserver } from '../core/observe.ts';
+import { alarmsAreDue } from '../core/alarms.ts';
 import type {
   Cell,
   Clock,
   Dispatcher,
   Ids,
   Log,
+  MetricSink,
   NannyClient,
   TaskRuntime,
   TenantStore,
@@ -30,6 +33,7 @@ export interface SweepDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
+  readonly metrics: Pick<MetricSink, 'tenant'>;
 }
 
 /** Tenants taken from one shard in one round; the next round takes the rest. */
@@ -67,14 +71,17 @@ export async function sweepTenant(
   tenantId: string,
 ): Promise<'gone' | 'forwarded' | 'looked'> {
   const tenant = await deps.store.get(tenantId);
-  if (tenant === undefined) return 'gone';
+  // An alarm that changes wakes the sweep of every cell.
+  if (tenant === undefined || tenant.cell !== deps.cell.id) return 'gone';
   const duty = dutyOf(tenant);
+  if (alarmsAreDue(tenant, deps.clock.now())) await deps.dispatcher.look(tenantId, 'alarms');
   if (duty === 'sweep' && isAtRest(tenant)) {
     await saveSeen(deps, tenant, { ...tenant, nextCheckAt: inMs(deps, restingCheckMs) });
     if (tenant.leftDisks !== undefined) await removeLeftDisks(deps, tenantId, nothingSeen);
     return 'looked';
   }
   if (duty === 'create' || duty === 'delete' || tenant.incarnation.state !== 'formed' || goesFirst(tenant)) {
+    deps.metrics.tenant(tenantId, figuresAtWork(tenant, deps.clock.now()));
     await deps.dispatcher.look(tenantId, duty);
     return 'forwarded';
   }
@@ -88,6 +95,7 @@ export async function sweepTenant(
   const zones = cell.subnets.map((subnet) => subnet.zone);
   const newOperationId = deps.ids.ulid();
   const result = planSweep(tenant, observation, clock.now(), { zones, newOperationId, listed });
+  deps.metrics.tenant(tenantId, tenantFigures(result.tenant, observation, clock.now()));
   // Whoever takes the tenant up next asks S8: the note has to be there by then. It may stay when the save does not come
   // about (another sweep saw the same); a note too many only makes S8 more careful, and for half an hour at most.
   if (result.turned === 'sick') await deps.store.noteSick(cell.id, tenantId, clock.now());

@@ -2,11 +2,14 @@ import { Duration, Stack } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Construct } from 'constructs';
 import type * as z from 'zod';
+import { envSchema as alarmsEnv } from '../../lambdas/alarms/env.ts';
 import { envSchema as backupEnv } from '../../lambdas/backup/env.ts';
-import { alarmPrefix } from '../../lambdas/core/looks.ts';
+import { alarmNamePrefix } from '../../lambdas/core/alarms.ts';
+import { metricNamespace } from '../../lambdas/core/metrics.ts';
 import type { Duty } from '../../lambdas/core/ports.ts';
 import { envSchema as createEnv } from '../../lambdas/create/env.ts';
 import { envSchema as deleteEnv } from '../../lambdas/delete/env.ts';
@@ -20,6 +23,7 @@ import { cellDocument, cellScope } from '../cell.ts';
 import type { Config } from '../config.ts';
 import type { FleetStack } from '../fleet-stack.ts';
 import type { NetworkStack } from '../network-stack.ts';
+import { alarmsPolicy } from '../policies/alarms.ts';
 import { backupPolicy } from '../policies/backup.ts';
 import { createPolicy } from '../policies/create.ts';
 import { deletePolicy } from '../policies/delete.ts';
@@ -31,8 +35,10 @@ import { scalePolicy } from '../policies/scale.ts';
 import type { CellScope, StateScope } from '../policies/scope.ts';
 import { sweepPolicy } from '../policies/sweep.ts';
 import type { StateStack } from '../state-stack.ts';
+import { alarmArns } from './alarm-topic.ts';
 import { BackupAccess } from './backup-access.ts';
 import { ControlFunction, type EnvironmentOf } from './control-function.ts';
+import { stormAlarmName } from './fleet-alarms.ts';
 import { JoinRoutes } from './join-routes.ts';
 import { LookQueues, lookTimeout } from './look-queues.ts';
 
@@ -42,6 +48,8 @@ export interface CellFunctionsProps {
   readonly network: NetworkStack;
   readonly fleet: FleetStack;
   readonly state: StateStack;
+  /** Topic that alarms of tenants page. */
+  readonly topicArn: string;
 }
 
 /** The part of the control plane that works on one cell: its queues and the functions that serve them. */
@@ -50,6 +58,7 @@ export class CellFunctions extends Construct {
   /** Cell as JSON: environment CELL. */
   readonly document: string;
   readonly scope: CellScope;
+  readonly functions: readonly lambda.Function[];
 
   constructor(scope: Construct, id: string, props: CellFunctionsProps) {
     super(scope, id);
@@ -71,14 +80,17 @@ export class CellFunctions extends Construct {
     const stateScope: StateScope = { tableArn: state.table.tableArn, keyArn: state.key.keyArn };
     const logRetentionDays = config.logRetentionDays;
     const inVpc = { vpc: network.vpc, securityGroup: network.functionSecurityGroup };
-    const record = { TABLE_NAME: state.table.tableName, CELL: this.document };
+    const { deploymentName } = config;
+    const namespace = metricNamespace(deploymentName);
+    const shared = { TABLE_NAME: state.table.tableName, CELL: this.document };
+    const record = { ...shared, METRICS_NAMESPACE: namespace };
     const sealed = { ...record, KEY_ARN: state.key.keyArn };
 
     const join = new ControlFunction(this, 'Join', {
       name: 'join',
       description: 'admits nannies and takes their reports',
       envSchema: joinEnv,
-      environment: sealed,
+      environment: { ...shared, KEY_ARN: state.key.keyArn },
       timeout: Duration.seconds(15),
       statements: joinPolicy(stateScope, this.scope),
       logRetentionDays,
@@ -93,6 +105,7 @@ export class CellFunctions extends Construct {
       envSchema: S,
       environment: EnvironmentOf<S>,
       statements: PolicyStatement[],
+      network: { readonly network?: typeof inVpc } = { network: inVpc },
     ) => {
       const { function: worker } = new ControlFunction(this, `${duty[0]?.toUpperCase()}${duty.slice(1)}`, {
         name: duty,
@@ -102,7 +115,7 @@ export class CellFunctions extends Construct {
         timeout: lookTimeout,
         statements,
         logRetentionDays,
-        network: inVpc,
+        ...network,
       });
       // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
       const batchSize = duty === 'sweep' ? 5 : 1;
@@ -112,17 +125,39 @@ export class CellFunctions extends Construct {
     };
     const policy = (of: (state: StateScope, cell: CellScope) => PolicyStatement[]) =>
       of(stateScope, this.scope);
-    worker('create', 'makes clusters', createEnv, sealed, policy(createPolicy));
-    worker('delete', 'takes clusters down', deleteEnv, record, policy(deletePolicy));
-    worker('scale', 'grows, shrinks and replaces', scaleEnv, sealed, policy(scalePolicy));
-    worker('patch', 'brings clusters to other versions', patchEnv, sealed, policy(patchPolicy));
-    worker('restore', 'makes clusters what they were', restoreEnv, sealed, policy(restorePolicy));
+    const create = worker('create', 'makes clusters', createEnv, sealed, policy(createPolicy));
+    const remove = worker('delete', 'takes clusters down', deleteEnv, record, policy(deletePolicy));
+    const scale = worker('scale', 'grows, shrinks and replaces', scaleEnv, sealed, policy(scalePolicy));
+    const patch = worker('patch', 'brings clusters to other versions', patchEnv, sealed, policy(patchPolicy));
+    const restore = worker('restore', 'makes clusters what they were', restoreEnv, sealed, policy(restorePolicy));
     const bucket = { bucketArn: state.backupBucketArn, cellId: props.cellId };
     const healing = remediatePolicy(stateScope, this.scope, bucket);
-    worker('remediate', 'heals clusters', remediateEnv, sealed, healing);
+    const remediate = worker('remediate', 'heals clusters', remediateEnv, sealed, healing);
     const backing = backupPolicy(stateScope, this.scope, bucket);
-    worker('backup', 'backs clusters up and proves it', backupEnv, sealed, backing);
+    const backup = worker('backup', 'backs clusters up and proves it', backupEnv, sealed, backing);
     const sweep = worker('sweep', 'looks at every tenant in time', sweepEnv, sealed, policy(sweepPolicy));
+    const alarms = worker(
+      'alarms',
+      'makes and removes the alarms of tenants',
+      alarmsEnv,
+      {
+        TABLE_NAME: state.table.tableName,
+        DEPLOYMENT_NAME: deploymentName,
+        METRICS_NAMESPACE: namespace,
+        TOPIC_ARN: props.topicArn,
+        RUNBOOK_URL: config.runbookUrl,
+        PAGE_AFTER_MINUTES: String(config.pageAfterMinutes),
+        STORM_ALARM: stormAlarmName(deploymentName),
+      },
+      alarmsPolicy(stateScope, {
+        tenantAlarmArns: alarmArns(Stack.of(this), `${alarmNamePrefix(deploymentName)}*`),
+        allAlarmArns: alarmArns(Stack.of(this), '*'),
+      }),
+      // It calls no nanny, and CloudWatch has no endpoint in the VPC: one would cost more than all alarms of a dozen tenants.
+      {},
+    );
+    const { function: joining } = join;
+    this.functions = [joining, create, remove, scale, patch, restore, remediate, backup, sweep, alarms];
 
     new events.Rule(this, 'TaskEvents', {
       // A task that comes up tells of itself through join: its steps there would only cost messages.
@@ -150,7 +185,7 @@ export class CellFunctions extends Construct {
       eventPattern: {
         source: ['aws.cloudwatch'],
         detailType: ['CloudWatch Alarm State Change'],
-        detail: { alarmName: events.Match.prefix(alarmPrefix) },
+        detail: { alarmName: events.Match.prefix(alarmNamePrefix(deploymentName)) },
       },
       targets: [new targets.SqsQueue(this.queues.byDuty.sweep)],
     });
@@ -158,6 +193,11 @@ export class CellFunctions extends Construct {
       description: 'etcd-nanny: safety net under lost events',
       schedule: events.Schedule.rate(Duration.minutes(1)),
       targets: [new targets.LambdaFunction(sweep)],
+    });
+    new events.Rule(this, 'EveryHour', {
+      description: 'etcd-nanny: alarms of tenants that are gone',
+      schedule: events.Schedule.rate(Duration.hours(1)),
+      targets: [new targets.LambdaFunction(alarms)],
     });
   }
 }

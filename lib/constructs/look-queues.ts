@@ -13,6 +13,8 @@ export const lookTimeout = Duration.seconds(60);
 export class LookQueues extends Construct {
   readonly byDuty: Readonly<Record<Duty, sqs.Queue>>;
   readonly all: readonly sqs.Queue[];
+  /** Where messages of each end that fail again and again. */
+  readonly dead: readonly sqs.Queue[];
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
@@ -21,6 +23,7 @@ export class LookQueues extends Construct {
     );
     this.byDuty = Object.fromEntries(entries) as Record<Duty, sqs.Queue>;
     this.all = Object.values(this.byDuty);
+    this.dead = this.all.flatMap(({ deadLetterQueue }) => (deadLetterQueue?.queue as sqs.Queue) ?? []);
   }
 
   private queue(name: string): sqs.Queue {

@@ -26,6 +26,8 @@ const reasons: Readonly<Record<string, string>> = {
   AddAddresses: 'Cloud Map chooses the ids of services.',
   RemoveAddresses: 'Cloud Map chooses the ids of services.',
   DeleteNames: 'Cloud Map chooses the ids of services.',
+  ListAlarms: 'Looking for alarms by the beginning of their names wants the right to all; it reads only.',
+  WriteTenantAlarms: 'Tenants are not known before; bound to names that begin with the deployment.',
   FindZone: 'Cloud Map looks for the hosted zone with the rights of its caller, by name.',
 };
 

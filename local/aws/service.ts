@@ -214,6 +214,8 @@ export interface QueueAccess {
   release?(queueArn: string, receiptHandles: readonly string[], seconds: number): Promise<void>;
   /** For rules and redrive: puts a message as AWS itself would. */
   put(queueArn: string, body: string): Promise<void>;
+  /** What SQS tells CloudWatch of each queue. */
+  figures?(): readonly { readonly name: string; readonly visible: number; readonly oldestAgeSeconds: number }[];
   /** Asked at every message that is put, whoever puts it: `faults.messages`. The delay comes on top of the message's own. */
   hurtWith?(faults: () => { readonly duplicate: boolean; readonly delaySeconds: number }): void;
 }

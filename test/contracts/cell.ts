@@ -24,6 +24,7 @@ export function testCell(over: Partial<Cell> = {}): Cell {
       remediate: 'http://queues/remediate',
       backup: 'http://queues/backup',
       restore: 'http://queues/restore',
+      alarms: 'http://queues/alarms',
     },
     backupBucket: 'backups',
     backupRoleArn: 'arn:aws:iam::111122223333:role/backup-access',

@@ -75,6 +75,8 @@ export class ControlPlane {
     // Nobody patches this fleet.
     lookAtFleet: async () => undefined,
     look: async (tenantId, duty, delaySeconds = 0) => {
+      // There is no CloudWatch in this world.
+      if (duty === 'alarms') return;
       const { weather, random } = this.#o;
       let [copies, lateMs] = [1, 20];
       for (const { fault, random: its } of weather.on('messages')) {
@@ -119,7 +121,7 @@ export class ControlPlane {
   async look(tenantId: string, duty: Duty): Promise<unknown> {
     this.looks += 1;
     const deps = { ...this.#o.weather.invocation(this.#ports(tenantId)), cell: simCell };
-    if (duty === 'sweep') return sweepTenant(deps, tenantId);
+    if (duty === 'sweep') return sweepTenant({ ...deps, metrics: { tenant: () => undefined } }, tenantId);
     const objects = this.#o.nodes(tenantId).bucket;
     const work = {
       create: () => createWork(deps),
@@ -129,7 +131,7 @@ export class ControlPlane {
       backup: () => backupWork({ ...deps, objects }),
       remediate: () => remediateWork({ ...deps, objects }),
       restore: () => restoreWork(deps),
-    }[duty as Exclude<Duty, 'sweep'>]();
+    }[duty as Exclude<Duty, 'sweep' | 'alarms'>]();
     const deadline = new Date(deps.clock.now().getTime() + timeoutMs - 3_000);
     return reconcile(deps, work, tenantId, deadline);
   }

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { type CommonOptions, examples } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { table } from '../format.ts';
 import { startDetached } from '../local/detach.ts';
+import { localControl } from '../local/local-target.ts';
 import { localStatus, stopLocal } from '../local/running.ts';
 import { startAttached } from '../local/start.ts';
 import { defaultPort, readCloudFile, stateDirOf } from '../target.ts';
@@ -88,4 +90,43 @@ export function defineLocal(define: Define): void {
       ]);
     },
   );
+
+  define<CommonOptions & { alarms?: boolean }>(
+    'pages',
+    (command) =>
+      command
+        .description('what the alarms of the local cloud would have paged')
+        .option('--alarms', 'the alarms instead: which are on')
+        .addHelpText('after', examples('local pages', 'local pages --alarms', 'local pages --json')),
+    async (context, options) => {
+      const control = await localControl(context.world, options);
+      if (options.alarms) {
+        const { alarms } = await control.get<{ alarms: Alarm[] }>('alarms');
+        context.print({ alarms }, () => table(['ALARM', 'STATE', 'SINCE', 'WHY'], alarms.map(alarmRow)));
+        return;
+      }
+      const { pages } = await control.get<{ pages: Page[] }>('pages');
+      context.print({ pages }, () =>
+        pages.length === 0 ? ['Nobody was paged.'] : pages.flatMap(({ at, subject, message }) => [
+          `${at}  ${subject}`,
+          `    ${JSON.parse(message).AlarmDescription}`,
+        ]),
+      );
+    },
+  );
 }
+
+interface Page {
+  readonly at: string;
+  readonly subject: string;
+  readonly message: string;
+}
+
+interface Alarm {
+  readonly name: string;
+  readonly state: string;
+  readonly since: string;
+  readonly reason: string;
+}
+
+const alarmRow = ({ name, state, since, reason }: Alarm): string[] => [name, state, since, reason];

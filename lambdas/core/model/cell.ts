@@ -21,6 +21,7 @@ export const cellSchema = z.strictObject({
     remediate: z.url(),
     backup: z.url(),
     restore: z.url(),
+    alarms: z.url(),
   }),
   backupBucket: z.string().min(1),
   backupRoleArn: z.string().min(1),

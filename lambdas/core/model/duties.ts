@@ -8,5 +8,6 @@ export const duties = [
   'remediate',
   'backup',
   'restore',
+  'alarms',
 ] as const;
 export type Duty = (typeof duties)[number];

@@ -247,6 +247,8 @@ export const tenantRecordSchema = z.strictObject({
   /** Highest etcd revision ever seen: a restore must go beyond it. */
   highestRevision: z.int().min(0),
   nextCheckAt: isoTimeSchema,
+  /** Its alarms in CloudWatch were as they are to be at that time, for a record with that key (core/alarms.ts). */
+  alarms: z.strictObject({ key: z.string(), at: isoTimeSchema }).optional(),
   /** The delayed "look at tenant X" that is under way, so that not every look sends another one. */
   recheck: z
     .strictObject({

@@ -4,6 +4,9 @@ import { type Rollout, waves } from '../../core/model/rollout.ts';
 import type { TenantRecord } from '../../core/model/tenant.ts';
 import type { VersionGate } from '../../core/version-rules.ts';
 
+/** Who has stopped a fleet patch, when nobody did. */
+export const stoppedByItself = 'etcd-nanny';
+
 /** Tenants that are patched at the same time: what goes wrong goes wrong for so many. */
 export const parallel = 10;
 /** A patch of five members takes about a minute; an etcd with much data some more for each. */
@@ -44,7 +47,7 @@ export function planFleet(rollout: Rollout, view: FleetView, gate: VersionGate, 
   if (regression !== undefined) {
     const at = now.toISOString();
     const message = `Stopped: ${regression}.`;
-    const stopped = { at, by: 'etcd-nanny', reason: regression };
+    const stopped = { at, by: stoppedByItself, reason: regression };
     return {
       rollout: tell({ ...rollout, state: 'stopped', stopped }, message, now),
       start: [],

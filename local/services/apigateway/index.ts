@@ -10,6 +10,7 @@ import {
   type TemplateResource,
 } from '../../aws/service.ts';
 import type { Iam } from '../../iam/iam.ts';
+import type { CloudWatch } from '../cloudwatch/index.ts';
 import { ThrottledError } from '../lambda/function.ts';
 import type { Invoker } from '../lambda/index.ts';
 import { type Api, type ApiCall, type ApiContext, functionArnOf, message } from './api.ts';
@@ -21,6 +22,7 @@ export interface ApiGatewayDeps {
   readonly functions: Invoker;
   /** VPC that an address lies in, and its interface endpoint of execute-api. */
   readonly vpcOf: (sourceIp: string) => { vpcId: string; vpcEndpointId?: string } | undefined;
+  readonly watch: Pick<CloudWatch, 'count'>;
 }
 
 export interface ApiGateway extends ServiceModule {
@@ -98,7 +100,16 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
     },
     async handle(request: RawRequest, caller: Caller) {
       const { api, call } = callOf(request);
-      return api.invoke(call, api.match(call), caller);
+      const told = (status: number) =>
+        deps.watch.count('AWS/ApiGateway', '5xx', { ApiId: api.id }, status >= 500 ? 1 : 0);
+      try {
+        const answer = await api.invoke(call, api.match(call), caller);
+        told(answer.status);
+        return answer;
+      } catch (error) {
+        told(error instanceof AwsError ? error.status : 500);
+        throw error;
+      }
     },
     renderError(error, request) {
       let kind: Api['kind'] = 'http';

@@ -22,6 +22,8 @@ export interface FunctionDeps {
   readonly credentials: (handle: WorkerHandle) => TemporaryCredentials;
   readonly revoke: (accessKeyId: string) => void;
   readonly onLine: (line: string, requestId: string | undefined) => void;
+  /** An invocation has ended. */
+  readonly onEnd?: (ok: boolean) => void;
 }
 
 /** Told when reserved concurrency is used up; the caller tries again, as AWS does. */
@@ -90,6 +92,7 @@ export class LocalFunction {
         callbackWaitsForEmptyEventLoop: true,
       };
       const result = await slot.worker.invoke({ event, context, deadline: 0 }, timeoutMs);
+      this.#deps.onEnd?.(result.ok);
       if (!result.ok) {
         const line = { level: 'ERROR', type: 'platform.report', requestId: slot.requestId, ...result.error };
         this.#deps.onLine(JSON.stringify(line), slot.requestId);

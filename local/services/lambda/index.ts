@@ -10,6 +10,7 @@ import type {
 } from '../../aws/service.ts';
 import type { CredentialStore } from '../../iam/credentials.ts';
 import type { Iam } from '../../iam/iam.ts';
+import type { CloudWatch } from '../cloudwatch/index.ts';
 import { checkMapping, type EventSourceMapping, mappingOf, pollQueue } from './event-source.ts';
 import { LocalFunction } from './function.ts';
 import type { InvokeResult } from './worker.ts';
@@ -33,6 +34,8 @@ export interface LambdaDeps {
   readonly assets: ReadonlyMap<string, string>;
   readonly queues: () => QueueAccess;
   readonly retryAfterSeconds: () => number | undefined;
+  /** Gets the lines that functions write and the metrics of their invocations. */
+  readonly watch: Pick<CloudWatch, 'line' | 'count'>;
 }
 
 const credentialLifeSeconds = 12 * 3600;
@@ -124,8 +127,11 @@ export function createLambda(context: CloudContext, deps: LambdaDeps): ServiceMo
           deps.credentials.issue(roleArn, name, credentialLifeSeconds, { worker: handle }),
         revoke: (accessKeyId) => deps.credentials.revoke(accessKeyId),
         onLine: (line, requestId) => {
-          if (mayLog(arn)) appendFileSync(logFile, `${logLine(line, requestId)}\n`);
+          if (!mayLog(arn)) return;
+          appendFileSync(logFile, `${logLine(line, requestId)}\n`);
+          deps.watch.line(line);
         },
+        onEnd: (ok) => deps.watch.count('AWS/Lambda', 'Errors', { FunctionName: name }, ok ? 0 : 1),
       },
     );
     if (properties.VpcConfig?.SubnetIds?.length) inVpc.add(arn);

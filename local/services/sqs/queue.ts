@@ -106,6 +106,14 @@ export class Queue {
     return counts;
   }
 
+  /** Of messages that are not deleted, delayed ones too; 0 when there is none. */
+  oldestAgeSeconds(): number {
+    this.#dropOld();
+    const now = this.#now();
+    const ages = [...this.#journal.messages.values()].map(({ sentAt }) => (now - sentAt) / 1000);
+    return Math.max(0, ...ages);
+  }
+
   close(): void {
     this.#closed = true;
     this.#wake();

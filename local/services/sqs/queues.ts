@@ -106,6 +106,15 @@ export class Queues implements QueueAccess {
     this.send(this.byArn(queueArn), body, this.#context.accountId);
   }
 
+  /** What SQS tells CloudWatch of each queue. */
+  figures(): { name: string; visible: number; oldestAgeSeconds: number }[] {
+    return [...this.#queues.values()].map((queue) => ({
+      name: queue.settings.name,
+      visible: queue.counts().visible,
+      oldestAgeSeconds: queue.oldestAgeSeconds(),
+    }));
+  }
+
   close(): void {
     for (const queue of this.#queues.values()) queue.close();
   }

@@ -3,7 +3,8 @@ import { wantFinal } from '../../../lambdas/core/backup/final.ts';
 import { dutyOf } from '../../../lambdas/core/duty.ts';
 import type { OperationKind } from '../../../lambdas/core/model/operation.ts';
 import type { TenantRecord } from '../../../lambdas/core/model/tenant.ts';
-import type { Cell, Dispatcher, Duty, Ids, Log } from '../../../lambdas/core/ports.ts';
+import type { TenantFigures } from '../../../lambdas/core/metrics.ts';
+import type { Cell, Dispatcher, Duty, Ids, Log, MetricSink } from '../../../lambdas/core/ports.ts';
 import { reconcile, type Work } from '../../../lambdas/core/reconcile.ts';
 import { updateTenant } from '../../../lambdas/core/update-tenant.ts';
 import { type CreateWorkDeps, createWork } from '../../../lambdas/create/work.ts';
@@ -48,6 +49,7 @@ export const simCell: Cell = {
     remediate: 'https://q/remediate',
     backup: 'https://q/backup',
     restore: 'https://q/restore',
+    alarms: 'https://q/alarms',
   },
   backupBucket: 'backups',
   backupRoleArn: 'arn:aws:iam::111122223333:role/backup-access',
@@ -139,6 +141,11 @@ export class World {
     // Nobody patches this fleet.
     lookAtFleet: async () => undefined,
     look: async (tenantId, duty, delaySeconds = 0) => {
+      // There is no CloudWatch in this world.
+      if (duty === 'alarms') {
+        this.alarmLooks.push(tenantId);
+        return;
+      }
       const { copies = 1, delayMs = () => 0, lost = () => false } = this.#options.messages ?? {};
       for (let copy = 0; copy < copies; copy++) {
         const number = ++this.messagesSent;
@@ -146,6 +153,10 @@ export class World {
       }
     },
   };
+
+  /** Tenants whose alarms somebody asked for. */
+  readonly alarmLooks: string[] = [];
+  readonly figures: { readonly tenantId: string; readonly figures: TenantFigures }[] = [];
 
   readonly #kept = new Set<string>();
 
@@ -253,7 +264,10 @@ export class World {
 
   /** One invocation of a queue's function, now. */
   async look(tenantId: string, duty: Duty): Promise<unknown> {
-    const deps = { ...this.#invocation(duty), cell: simCell };
+    const metrics: Pick<MetricSink, 'tenant'> = {
+      tenant: (id, figures) => void this.figures.push({ tenantId: id, figures }),
+    };
+    const deps = { ...this.#invocation(duty), cell: simCell, metrics };
     if (duty === 'sweep') return sweepTenant(deps, tenantId);
     const work = workOf[duty]?.(deps);
     if (work === undefined) return undefined;

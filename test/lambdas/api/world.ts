@@ -28,6 +28,7 @@ export const cell: Cell = {
     remediate: 'http://q/remediate',
     backup: 'http://q/backup',
     restore: 'http://q/restore',
+    alarms: 'http://q/alarms',
   },
   backupBucket: 'backups',
   backupRoleArn: 'arn:aws:iam::111122223333:role/backup-access',

@@ -1,6 +1,10 @@
+import { existsSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type * as z from 'zod';
+import { envSchema as alarms } from '../../../lambdas/alarms/env.ts';
 import { envSchema as api } from '../../../lambdas/api/env.ts';
+import { alarmKinds } from '../../../lambdas/core/alarms.ts';
+import { maxTenantMetrics } from '../../../lambdas/core/metrics.ts';
 import { envSchema as create } from '../../../lambdas/create/env.ts';
 import { envSchema as remove } from '../../../lambdas/delete/env.ts';
 import { envSchema as join } from '../../../lambdas/join/env.ts';
@@ -21,6 +25,7 @@ const schemas: Record<string, z.ZodObject> = {
   CellC1RemediateFunction: remediate,
   CellC1RestoreFunction: restore,
   CellC1SweepFunction: sweep,
+  CellC1AlarmsFunction: alarms,
 };
 
 let app: Synthesized;
@@ -36,7 +41,7 @@ const byType = (type: string, test: (properties: Json) => boolean) =>
 describe('functions', () => {
   it('are all built alike: arm64, Node 24, ESM entry, own log group with retention', () => {
     const functions = app.of('AWS::Lambda::Function');
-    expect(functions).toHaveLength(10);
+    expect(functions).toHaveLength(11);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Architectures: ['arm64'],
@@ -57,9 +62,9 @@ describe('functions', () => {
     expect(schema.safeParse(JSON.parse(text)).error).toBeUndefined();
   });
 
-  it('that call nannies live in the VPC; api and join do not need to', () => {
+  it('that call nannies live in the VPC; api, join and alarms do not need to', () => {
     const inVpc = Object.keys(schemas).filter((name) => functionOf(name).Properties.VpcConfig);
-    const outside = ['ApiFunction', 'CellC1JoinFunction'];
+    const outside = ['ApiFunction', 'CellC1JoinFunction', 'CellC1AlarmsFunction'];
     expect(inVpc).toEqual(Object.keys(schemas).filter((name) => !outside.includes(name)));
   });
 
@@ -72,7 +77,7 @@ describe('functions', () => {
 describe('queues', () => {
   it('hide a message longer than its function may run, and end in a dead-letter queue', () => {
     const queues = byType('AWS::SQS::Queue', (queue) => queue.RedrivePolicy);
-    expect(queues).toHaveLength(8);
+    expect(queues).toHaveLength(9);
     for (const { Properties } of queues) {
       expect(Properties.VisibilityTimeout).toBeGreaterThan(
         functionOf('CellC1CreateFunction').Properties.Timeout,
@@ -81,11 +86,11 @@ describe('queues', () => {
     }
   });
 
-  it('refuse plain HTTP, all sixteen of them', () => {
+  it('refuse plain HTTP, all eighteen of them', () => {
     const policies = app
       .of('AWS::SQS::QueuePolicy')
       .map(({ Properties }) => flat(Properties.PolicyDocument.Statement));
-    expect(policies).toHaveLength(16);
+    expect(policies).toHaveLength(18);
     for (const statements of policies)
       expect(statements).toContainEqual(
         expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
@@ -94,7 +99,7 @@ describe('queues', () => {
 
   it('are read with partial batch failures: one bad message never repeats the others', () => {
     const sources = app.of('AWS::Lambda::EventSourceMapping');
-    expect(sources).toHaveLength(8);
+    expect(sources).toHaveLength(9);
     for (const { Properties } of sources)
       expect(Properties.FunctionResponseTypes).toEqual(['ReportBatchItemFailures']);
   });
@@ -173,5 +178,66 @@ describe('APIs', () => {
         Condition: { StringNotEquals: { 'aws:SourceVpce': endpoint } },
       }),
     ]);
+  });
+});
+
+describe('alarms', () => {
+  const alarms = () => app.of('AWS::CloudWatch::Alarm').map(({ Properties }) => flat(Properties));
+  const composite = () =>
+    app.of('AWS::CloudWatch::CompositeAlarm').map(({ Properties }) => flat(Properties))[0];
+
+  it('of the control plane page together; a storm and a fleet patch that stops page alone', () => {
+    const paging = alarms().filter(({ AlarmActions }) => AlarmActions !== undefined);
+    expect(paging.map(({ AlarmName }) => AlarmName).sort()).toEqual([
+      'etcd-nanny-fleet-patch-stopped',
+      'etcd-nanny-storm-stop',
+    ]);
+    expect(composite().AlarmName).toBe('etcd-nanny-control-plane');
+    expect(composite().AlarmActions).toEqual(paging[0].AlarmActions);
+    for (const { AlarmName } of alarms()) {
+      const ruled = app
+        .of('AWS::CloudWatch::Alarm')
+        .find(({ Properties }) => Properties.AlarmName === AlarmName)?.logicalId;
+      if (!paging.some((alarm) => alarm.AlarmName === AlarmName)) expect(composite().AlarmRule).toContain(`<${ruled}.Arn>`);
+    }
+  });
+
+  it('say what to do, in a runbook that exists', () => {
+    const described = [...alarms(), composite()].map(({ AlarmDescription }) => AlarmDescription);
+    for (const text of described) {
+      const [, file] = /What to do: (docs\/runbooks\/[a-z-]+\.md)$/i.exec(text) ?? [];
+      expect(file, text).toBeDefined();
+      expect(existsSync(new URL(`../../../${file}`, import.meta.url)), file).toBe(true);
+    }
+    for (const kind of alarmKinds)
+      expect(existsSync(new URL(`../../../docs/runbooks/${kind}.md`, import.meta.url)), kind).toBe(true);
+  });
+
+  it('take ten metrics at most: CloudWatch takes no more in one', () => {
+    for (const { Metrics = [] } of alarms())
+      expect(Metrics.filter(({ MetricStat }: Json) => MetricStat).length).toBeLessThanOrEqual(10);
+  });
+
+  it('reach their topic through its key, and CloudWatch of this account alone gets in', () => {
+    const topic = app.of('AWS::SNS::Topic')[0]?.Properties;
+    expect(flat(topic.KmsMasterKeyId)).toMatch(/^<PagesKey\w+\.Arn>$/);
+    const key = app.of('AWS::KMS::Key').find(({ logicalId }) => logicalId.startsWith('PagesKey'));
+    const policies = [
+      ...flat(key?.Properties.KeyPolicy.Statement),
+      ...flat(app.of('AWS::SNS::TopicPolicy')[0]?.Properties.PolicyDocument.Statement),
+    ].filter(({ Principal }) => Principal?.Service === 'cloudwatch.amazonaws.com');
+    expect(policies).toHaveLength(2);
+    for (const { Condition } of policies)
+      expect(Condition.StringEquals).toEqual({ 'aws:SourceAccount': '<AWS::AccountId>' });
+  });
+
+  it('of tenants are drawn on a dashboard where the tenant is chosen', () => {
+    const bodies = app
+      .of('AWS::CloudWatch::Dashboard')
+      .map(({ Properties }) => JSON.parse(flat(Properties.DashboardBody)));
+    expect(bodies).toHaveLength(2);
+    const tenant = bodies.find(({ variables }) => variables !== undefined);
+    expect(tenant.variables[0]).toMatchObject({ property: 'TenantId', inputType: 'select' });
+    expect(tenant.widgets).toHaveLength(maxTenantMetrics);
   });
 });

@@ -155,6 +155,16 @@ const allowed: Record<string, string[]> = {
     'kms:Decrypt',
     'sqs:SendMessage',
   ],
+  CellC1AlarmsRole: [
+    ...logs,
+    ...poll,
+    'cloudwatch:DeleteAlarms',
+    'cloudwatch:DescribeAlarms',
+    'cloudwatch:PutCompositeAlarm',
+    'cloudwatch:PutMetricAlarm',
+    'dynamodb:GetItem',
+    'dynamodb:PutItem',
+  ],
   CellC1ScaleRole: members,
   CellC1PatchRole: [...members, 'kms:Encrypt'],
   CellC1RemediateRole: ['s3:ListBucket', ...members, ...listDisks, ...copyDisks],
@@ -262,6 +272,13 @@ describe('least privilege', () => {
     expect(bySid('TagNewCopies').Condition).toEqual({
       StringEquals: { 'ec2:CreateAction': 'CreateSnapshot' },
     });
+  });
+
+  it('writes alarms of tenants only: those of the fleet are the stack’s', () => {
+    const written = statementsOf('CellC1AlarmsRole').find(({ Sid }) => Sid === 'WriteTenantAlarms');
+    expect(written.Resource).toMatch(/:alarm:etcd-nanny\/\*$/);
+    const fleet = app.of('AWS::CloudWatch::Alarm').map(({ Properties }) => Properties.AlarmName);
+    for (const name of fleet) expect(name).toMatch(/^etcd-nanny-/);
   });
 
   it('lends backups of the cell, by join alone: nobody else may take the role on, and it cannot delete', () => {

@@ -1,0 +1,26 @@
+import { CloudWatchAlarms } from '../adapters/cloudwatch-alarms.ts';
+import { DynamoTenantStore } from '../adapters/dynamo-tenant-store.ts';
+import { jsonLog } from '../adapters/json-log.ts';
+import { systemClock as clock } from '../adapters/system-clock.ts';
+import { serveLooks } from '../core/looks.ts';
+import { ensureAlarms, removeOrphans } from './alarms.ts';
+import { envSchema } from './env.ts';
+
+const env = envSchema.parse(process.env);
+const log = jsonLog({ clock, fields: { function: 'alarms' } });
+const store = new DynamoTenantStore({ tableName: env.TABLE_NAME, clock });
+const settings = {
+  deploymentName: env.DEPLOYMENT_NAME,
+  topicArn: env.TOPIC_ARN,
+  runbookUrl: env.RUNBOOK_URL,
+  pageAfterMinutes: env.PAGE_AFTER_MINUTES,
+  stormAlarm: env.STORM_ALARM,
+};
+const alarms = new CloudWatchAlarms({ settings, namespace: env.METRICS_NAMESPACE });
+const deps = { store, alarms, settings, clock, log };
+
+/** Looks come through the queue; the schedule asks for what nobody looks for any more. */
+export const handler = async (event: { Records?: unknown }) =>
+  event.Records === undefined
+    ? { removed: await removeOrphans(deps) }
+    : await serveLooks(event, log, (tenantId) => ensureAlarms(deps, tenantId));
