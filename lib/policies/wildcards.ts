@@ -27,6 +27,7 @@ const reasons: Readonly<Record<string, string>> = {
   RemoveAddresses: 'Cloud Map chooses the ids of services.',
   DeleteNames: 'Cloud Map chooses the ids of services.',
   ListAlarms: 'Looking for alarms by the beginning of their names wants the right to all; it reads only.',
+  ReadMetrics: 'Metrics have no ARN; it reads figures only.',
   WriteTenantAlarms: 'Tenants are not known before; bound to names that begin with the deployment.',
   FindZone: 'Cloud Map looks for the hosted zone with the rights of its caller, by name.',
 };

@@ -160,6 +160,7 @@ const allowed: Record<string, string[]> = {
     ...poll,
     'cloudwatch:DeleteAlarms',
     'cloudwatch:DescribeAlarms',
+    'cloudwatch:GetMetricData',
     'cloudwatch:PutCompositeAlarm',
     'cloudwatch:PutMetricAlarm',
     'dynamodb:GetItem',
@@ -204,7 +205,7 @@ describe('least privilege', () => {
   });
 
   /** Rights that AWS cannot bind to anything: reading addresses and zones, and Lambda's own network interfaces. */
-  const unbound = ['ListDisks', 'NetworkInterfaces', 'ListAddresses', 'FindZone'];
+  const unbound = ['ReadMetrics', 'ListDisks', 'NetworkInterfaces', 'ListAddresses', 'FindZone'];
   it('binds every right on all resources by a condition', () => {
     for (const role of Object.keys(allowed))
       for (const statement of statementsOf(role))
