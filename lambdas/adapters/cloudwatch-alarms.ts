@@ -75,7 +75,7 @@ export class CloudWatchAlarms implements TenantAlarms {
     const ids = [...metric, ...composite].flatMap(
       ({ AlarmName = '' }) => tenantOfAlarmName(deploymentName, AlarmName) ?? [],
     );
-    return [...new Set(ids)];
+    return [...new Set(ids)].sort();
   }
 
   async #find(prefix: string): Promise<Found> {

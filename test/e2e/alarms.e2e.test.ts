@@ -12,13 +12,14 @@ import { until } from './support/until.ts';
 
 /**
  * Each alarm is driven to ALARM by its own fault and back by its end, and each fault pages exactly once: as many pages as faults, not
- * as alarms. A period of a minute takes five seconds here; ages that metrics tell (of a backup, of a repair) are real.
+ * as alarms. A period of a minute takes twenty seconds here; ages that metrics tell (of a backup, of a repair) are real.
  */
 const acme = 'acme';
 const deployment = 'etcd-nanny';
-const speed = 12;
-const pageAfterMinutes = 1;
-const patienceMs = 300_000;
+/** Faster, and the rounds of the sweep, one a minute, would be too few for the alarm that counts them. */
+const speed = 3;
+const pageAfterMinutes = 3;
+const patienceMs = 600_000;
 
 let cloud: TestCloud;
 let looking = true;
@@ -28,7 +29,7 @@ beforeAll(async () => {
   cloud.cloud.alarms.speed = speed;
   await cloud.create(acme);
   looks = (async () => {
-    // What tells the metrics is a look; the sweep has one every two minutes, that is every 24 of these.
+    // What tells the metrics is a look; the sweep has one every two minutes, that is every 80 of these.
     while (looking) {
       await look(cloud, acme).catch(() => {});
       await new Promise((resolve) => setTimeout(resolve, 1_500));
@@ -91,8 +92,8 @@ const healthy = () =>
 const ageAuthority = (daysLeft: number) =>
   recordsOf(cloud).change(acme, (record) => {
     if (record.pki === undefined) return undefined;
-    const validUntil = new Date(Date.now() + daysLeft * 86_400_000).toISOString();
-    return { ...record, pki: { ...record.pki, validUntil } };
+    const at = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+    return { ...record, pki: { ...record.pki, validFrom: at(daysLeft - 3_650), validUntil: at(daysLeft) } };
   });
 
 const queueUrl = (pattern: RegExp): string => {
@@ -163,7 +164,7 @@ describe('a tenant', () => {
     await onePage(
       of('page'),
       async () => {
-        await hurt({ do: 'deny', service: 's3', operation: 'PutObject' });
+        await hurt({ do: 'deny', service: 's3', resource: `/${acme}/` });
         await client.put('seen').value('but not shipped');
         await becomes(of('backup-not-fresh'), 'ALARM');
       },

@@ -18,12 +18,14 @@ export interface AlarmDeps {
 /** All alarms of the cloud. What they say survives a stop; their metrics do not. */
 export class Alarms {
   readonly #deps: AlarmDeps;
+  readonly #since: number;
   readonly #file: StateFile<{ alarms: Record<string, KnownAlarm> }>;
   /** How many seconds of the alarms' periods pass in one second of ours. */
   speed = 1;
 
   constructor(deps: AlarmDeps) {
     this.#deps = deps;
+    this.#since = deps.now();
     this.#file = openStateFile(deps.file, { alarms: {} });
   }
 
@@ -81,7 +83,7 @@ export class Alarms {
     let changed = false;
     for (const known of this.all()) {
       if (known.kind !== 'metric') continue;
-      const verdict = evaluate(known.alarm, this.#deps.metrics, now, this.speed);
+      const verdict = evaluate(known.alarm, this.#deps.metrics, now, this.speed, this.#since);
       if (verdict !== undefined && verdict.state !== known.state) changed = this.#turn(known, verdict);
     }
     for (const known of this.all()) {

@@ -11,9 +11,19 @@ export interface Verdict {
 
 /**
  * What the alarm's metric says now, by the rules of "Configuring how CloudWatch alarms treat missing data". undefined: it stays
- * as it is. @param speed how many seconds of the alarm's periods pass in one: for tests of alarms that take minutes
+ * as it is.
+ *
+ * @param speed how many seconds of the alarm's periods pass in one: for tests of alarms that take minutes
+ * @param since when this cloud was started: of the time before it knows nothing, which is not the same as that there was nothing
  */
-export function evaluate(alarm: MetricAlarm, metrics: Metrics, now: number, speed: number): Verdict | undefined {
+export function evaluate(
+  alarm: MetricAlarm,
+  metrics: Metrics,
+  now: number,
+  speed: number,
+  since = 0,
+): Verdict | undefined {
+  if (since > endOf(alarm, now, speed) - alarm.EvaluationPeriods * periodOf(alarm, speed)) return undefined;
   const points = dataPoints(alarm, metrics, now, speed);
   const wanted = alarm.DatapointsToAlarm ?? alarm.EvaluationPeriods;
   const real = points.filter((point) => point !== undefined).slice(0, alarm.EvaluationPeriods);
@@ -34,11 +44,18 @@ export function evaluate(alarm: MetricAlarm, metrics: Metrics, now: number, spee
   }
 }
 
+const periodOf = (alarm: MetricAlarm, speed: number): number =>
+  (Math.max(...queriesOf(alarm).map((query) => query.MetricStat?.Period ?? 0)) * 1000) / speed;
+
+/** End of the last whole period. */
+const endOf = (alarm: MetricAlarm, now: number, speed: number): number =>
+  Math.floor(now / periodOf(alarm, speed)) * periodOf(alarm, speed);
+
 /** Newest first, of whole periods only; undefined where there is none. */
 function dataPoints(alarm: MetricAlarm, metrics: Metrics, now: number, speed: number): (number | undefined)[] {
   const queries = queriesOf(alarm);
-  const periodMs = (Math.max(...queries.map((query) => query.MetricStat?.Period ?? 0)) * 1000) / speed;
-  const end = Math.floor(now / periodMs) * periodMs;
+  const periodMs = periodOf(alarm, speed);
+  const end = endOf(alarm, now, speed);
   return Array.from({ length: alarm.EvaluationPeriods + furtherPeriods }, (_, back) =>
     valueOf(queries, metrics, end - (back + 1) * periodMs, end - back * periodMs),
   );

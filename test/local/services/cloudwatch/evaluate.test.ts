@@ -59,6 +59,12 @@ describe('an alarm', () => {
     expect(treated([1])).toEqual(['OK', undefined, 'OK', 'OK']);
   });
 
+  test('says nothing of the time before its cloud was started: it knows nothing of it', () => {
+    const silent = alarm({ TreatMissingData: 'breaching' });
+    const since = (minutes: number) => evaluate(silent, metrics(), now, 1, now - minutes * minute)?.state;
+    expect([since(2), since(3)]).toEqual([undefined, 'ALARM']);
+  });
+
   test('over several metrics asks for their sum or their greatest', () => {
     const of = new Metrics();
     for (const [name, value] of [
