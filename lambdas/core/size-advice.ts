@@ -21,10 +21,10 @@ export interface SizeAdviceDeps {
 
 const hourMs = 3_600_000;
 
-/** Once an hour, of clusters that run: figures are by the hour, and each question costs. */
-export const sizeAdviceIsDue = ({ sizing, status, spec }: TenantRecord, now: Date): boolean =>
+/** Once an hour, of clusters that run, from their first full hour on: figures are by the hour, and each question costs. */
+export const sizeAdviceIsDue = ({ sizing, status, spec, createdAt }: TenantRecord, now: Date): boolean =>
   ['available', 'degraded', 'updating'].includes(status.phase) &&
-  (sizing === undefined || sizing.size !== spec.size || now.getTime() - Date.parse(sizing.at) >= hourMs);
+  (sizing?.size !== spec.size ? createdAt : sizing.at) <= new Date(now.getTime() - hourMs).toISOString();
 
 /**
  * Writes down what the tenant's load asks for and, where its spec has `autoscale`, begins the resize. Level-triggered: the

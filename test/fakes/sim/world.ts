@@ -264,7 +264,8 @@ export class World {
 
   /** One invocation of a queue's function, now. */
   async look(tenantId: string, duty: Duty): Promise<unknown> {
-    const metrics: Pick<MetricSink, 'tenant'> = {
+    const metrics: MetricSink = {
+      fleet: () => undefined,
       tenant: (id, figures) => void this.figures.push({ tenantId: id, figures }),
     };
     const deps = { ...this.#invocation(duty), cell: simCell, metrics };
