@@ -104,5 +104,6 @@ async function fleetOf(tenants: number) {
     clock,
     ids: countingIds(),
     log,
+    metrics: { tenant: () => undefined },
   } satisfies SweepDeps;
 }

@@ -1,6 +1,8 @@
 import type { Metered } from '../../bin/cli/cost/estimate.ts';
 import type { Calls } from '../../bin/cli/cost/metered.ts';
 import { eventItem, operationItem, tenantItem } from '../../lambdas/adapters/dynamo-items.ts';
+import { ensureAlarms } from '../../lambdas/alarms/alarms.ts';
+import { adviseTenant } from '../../lambdas/core/size-advice.ts';
 import type { TenantRecord } from '../../lambdas/core/model/tenant.ts';
 import { untilHealthy, World } from '../../test/fakes/sim/world.ts';
 import { itemBytes } from '../../test/limits/largest.ts';
@@ -24,6 +26,7 @@ export async function meterTenant(load: Load): Promise<Calls> {
   const world = new World();
   // As the simulated worker makes it of a revision: drills find what they look for.
   world.members.hashAt = (revision) => revision % 1_000;
+  serveAlarms(world);
   await world.createTenant('acme');
   if (!(await untilHealthy(world, 'acme'))) throw new Error('The tenant did not become healthy.');
   // The first backup, the first drill and whatever else a new tenant has once. From then on a drill is daily: in none of most hours.
@@ -41,6 +44,41 @@ export async function meterFleet(): Promise<Calls> {
   const meter = attach(world, (record) => record);
   await world.settle(hourSeconds);
   return meter.fleet();
+}
+
+/** The function that speaks to CloudWatch, which the world has none of: its alarms are there, and the load is small. */
+function serveAlarms(world: World): void {
+  const look = world.look.bind(world);
+  const settings = {
+    deploymentName: 'etcd-nanny',
+    topicArn: 'arn:aws:sns:us-east-1:000000000000:pages',
+    runbookUrl: 'https://example.com/runbooks',
+    pageAfterMinutes: 5,
+    stormAlarm: 'storm',
+  };
+  const alarms = { ensure: async () => 0, tenants: async () => [] };
+  const loads = {
+    hours: async (_: string, from: Date, to: Date) =>
+      Array.from({ length: 25 }, (__, hour) => ({
+        at: new Date(Math.min(from.getTime() + hour * 3_600_000, to.getTime())),
+        cpuPercent: 50,
+        memoryPercent: 50,
+        dbSizeBytes: 100_000_000,
+      })),
+  };
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const { dispatcher } = world;
+  const send = dispatcher.look.bind(dispatcher);
+  dispatcher.look = async (tenantId, duty, delaySeconds) => {
+    await send(tenantId, duty, delaySeconds);
+    if (duty === 'alarms') world.clock.at(20, () => void world.look(tenantId, duty));
+  };
+  world.look = async (tenantId, duty) => {
+    if (duty !== 'alarms') return look(tenantId, duty);
+    const { store, clock, ids } = world;
+    await ensureAlarms({ store, clock, alarms, settings, log }, tenantId);
+    return adviseTenant({ store, clock, ids, loads, log }, tenantId);
+  };
 }
 
 /** Clients write all the time: revisions move between any two looks. */

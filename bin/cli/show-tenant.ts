@@ -85,12 +85,15 @@ export function tenantLines(tenant: TenantDocument, now: Date): string[] {
 }
 
 /** What differs from the usual; who wants all of it asks for --json. */
-function policyLines({ spec, paused }: TenantDocument, now: Date): string[] {
-  const { maintenanceWindow: window, recovery, backup } = spec;
+function policyLines({ spec, paused, sizeAdvice }: TenantDocument, now: Date): string[] {
+  const { maintenanceWindow: window, recovery, backup, autoscale } = spec;
   return [
     `Backups     every ${backup.intervalMinutes} min, any second of ${backup.pointInTimeHours} h, proven every ${backup.drillHours} h`,
     ...(recovery === 'approve' ? ['Recovery    only when approved (nanny approve)'] : []),
     ...(window ? [`Window      ${window.days.join(', ')} ${window.start} UTC, ${window.minutes} min`] : []),
+    ...(autoscale ? [`Autoscale   ${autoscale.min}..${autoscale.max}`] : []),
+    ...(sizeAdvice ? [`Size advice ${sizeAdvice.recommended ?? 'none'}: ${sizeAdvice.reason}`] : []),
+    ...(sizeAdvice?.held ? [`            not followed now: ${sizeAdvice.held}`] : []),
     ...(paused
       ? [`Paused      since ${relativeTime(paused.since, now)} by ${paused.by}: ${paused.reason}`]
       : []),

@@ -67,3 +67,12 @@ export function window(text: string) {
   }
   return { days: days.split(','), start, minutes: Math.round(duration(length) / 60) };
 }
+
+/** `small..large` → the bounds of autoscale; `off` stays. */
+export function sizeRange(text: string) {
+  if (text === 'off') return text;
+  const [, min, max] = /^([a-z]+)\.\.([a-z]+)$/.exec(text) ?? [];
+  if (!min || !max)
+    throw new InvalidArgumentError('It must be two size classes, such as small..large, or off.');
+  return { min, max };
+}

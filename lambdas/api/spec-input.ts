@@ -15,6 +15,7 @@ export const specInputSchema = tenantSpecSchema
     zoneOutageHoldMinutes: tenantSpecSchema.shape.zoneOutageHoldMinutes.unwrap(),
     backup: tenantSpecSchema.shape.backup.unwrap().partial(),
     maintenanceWindow: tenantSpecSchema.shape.maintenanceWindow.unwrap().nullable(),
+    autoscale: tenantSpecSchema.shape.autoscale.unwrap().nullable(),
   })
   .partial();
 
@@ -59,6 +60,7 @@ function resolve(input: SpecInput, version: string): TenantSpec {
     zoneOutageHoldMinutes: input.zoneOutageHoldMinutes ?? specDefaults.zoneOutageHoldMinutes,
     backup: { ...specDefaults.backup, ...input.backup },
     ...(input.maintenanceWindow && { maintenanceWindow: input.maintenanceWindow }),
+    ...(input.autoscale && { autoscale: input.autoscale }),
   };
 }
 
@@ -133,8 +135,8 @@ export function withFields(
       name === 'backup' ? { ...current.backup, ...resolved.backup } : resolved[name],
     ]),
   ) as Partial<TenantSpec>;
-  const { maintenanceWindow, ...spec } = { ...current, ...wanted };
-  return maintenanceWindow ? { ...spec, maintenanceWindow } : spec;
+  const { maintenanceWindow, autoscale, ...spec } = { ...current, ...wanted };
+  return { ...spec, ...(maintenanceWindow && { maintenanceWindow }), ...(autoscale && { autoscale }) };
 }
 
 /**

@@ -24,6 +24,7 @@ const kindOf: Readonly<Record<keyof TenantSpec, WorkKind | 'update'>> = {
   zoneOutageHoldMinutes: 'update',
   backup: 'update',
   maintenanceWindow: 'update',
+  autoscale: 'update',
 };
 
 /**

@@ -5,6 +5,7 @@ import { conditionSchema } from './model/condition.ts';
 import { type Member, madeSchema } from './model/member.ts';
 import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from './model/names.ts';
 import { type Operation, operationSchema } from './model/operation.ts';
+import { sizingSchema } from './model/sizing.ts';
 import { tenantSpecSchema } from './model/spec.ts';
 import type { Phase, TenantRecord } from './model/tenant.ts';
 import type { Cell } from './ports.ts';
@@ -112,6 +113,17 @@ export const tenantDocumentSchema = z.strictObject({
           oldTrustedUntil: isoTimeSchema.nullable(),
         })
         .nullable(),
+    })
+    .nullable(),
+  /** What the load asks for, as of `at`; null until it was asked. Followed only where `spec.autoscale` says so. */
+  sizeAdvice: z
+    .strictObject({
+      at: isoTimeSchema,
+      /** null: too little is known. */
+      recommended: sizingSchema.shape.recommended.unwrap().nullable(),
+      reason: z.string(),
+      /** Why autoscale does not follow it now. */
+      held: z.string().nullable(),
     })
     .nullable(),
   /** Automation is off since then, or null. */
@@ -243,6 +255,14 @@ export function tenantDocument(
     hibernated: hibernatedDocument(tenant),
     worker: workerDocument(tenant),
     certificateAuthority: authorityDocument(tenant),
+    sizeAdvice: tenant.sizing
+      ? {
+          at: tenant.sizing.at,
+          recommended: tenant.sizing.recommended ?? null,
+          reason: tenant.sizing.reason,
+          held: tenant.sizing.held ?? null,
+        }
+      : null,
     paused: tenant.paused ?? null,
   };
 }

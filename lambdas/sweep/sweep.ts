@@ -18,6 +18,7 @@ import type {
   Volumes,
 } from '../core/ports.ts';
 import { lookOnce } from '../core/recheck.ts';
+import { sizeAdviceIsDue } from '../core/size-advice.ts';
 import { nothingSeen } from '../core/step.ts';
 import { updateTenant } from '../core/update-tenant.ts';
 import { removeLeftDisks } from './disks.ts';
@@ -74,7 +75,9 @@ export async function sweepTenant(
   // An alarm that changes wakes the sweep of every cell.
   if (tenant === undefined || tenant.cell !== deps.cell.id) return 'gone';
   const duty = dutyOf(tenant);
-  if (alarmsAreDue(tenant, deps.clock.now())) await deps.dispatcher.look(tenantId, 'alarms');
+  // The function that speaks to CloudWatch knows its metrics too.
+  const asksCloudWatch = alarmsAreDue(tenant, deps.clock.now()) || sizeAdviceIsDue(tenant, deps.clock.now());
+  if (asksCloudWatch) await deps.dispatcher.look(tenantId, 'alarms');
   if (duty === 'sweep' && isAtRest(tenant)) {
     await saveSeen(deps, tenant, { ...tenant, nextCheckAt: inMs(deps, restingCheckMs) });
     if (tenant.leftDisks !== undefined) await removeLeftDisks(deps, tenantId, nothingSeen);

@@ -9,10 +9,10 @@ export interface AlarmScope {
   readonly allAlarmArns: string;
 }
 
-/** Makes and removes tenants' alarms. It sees no metric, calls nobody else, and cannot touch an alarm of the fleet. */
+/** Makes and removes tenants' alarms, and reads what tenants used. It calls nobody else, and cannot touch an alarm of the fleet. */
 export const alarmsPolicy = (state: StateScope, scope: AlarmScope): iam.PolicyStatement[] => [
   readItems(state),
-  // That a tenant's alarms are as they are to be.
+  // That a tenant's alarms are as they are to be; the size its load asks for, and that a resize begins.
   writeItems(state),
   new iam.PolicyStatement({
     sid: 'ListAlarms',
@@ -24,4 +24,5 @@ export const alarmsPolicy = (state: StateScope, scope: AlarmScope): iam.PolicySt
     actions: ['cloudwatch:PutMetricAlarm', 'cloudwatch:PutCompositeAlarm', 'cloudwatch:DeleteAlarms'],
     resources: [scope.tenantAlarmArns],
   }),
+  new iam.PolicyStatement({ sid: 'ReadMetrics', actions: ['cloudwatch:GetMetricData'], resources: ['*'] }),
 ];

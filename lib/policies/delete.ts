@@ -31,6 +31,6 @@ export const deletePolicy = (state: StateScope, cell: CellScope): PolicyStatemen
   changeRecords(cell),
   findZone(),
   listDisks(),
-  removeDisks(cell),
+  ...removeDisks(cell),
   sendLooks([cell]),
 ];

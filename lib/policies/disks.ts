@@ -24,10 +24,8 @@ export const copyDisks = (cell: CellScope): iam.PolicyStatement[] => [
   }),
 ];
 
-export const removeDisks = (cell: CellScope) =>
-  allow(
-    'RemoveDisks',
-    ['ec2:DeleteSnapshot', 'ec2:DeleteVolume'],
-    [cell.volumeArns, cell.snapshotArns],
-    ofCell(cell),
-  );
+/** Of each kind its own: one statement for both would also give what there is not, such as DeleteVolume on snapshots. */
+export const removeDisks = (cell: CellScope): iam.PolicyStatement[] => [
+  allow('RemoveDisks', ['ec2:DeleteVolume'], [cell.volumeArns], ofCell(cell)),
+  allow('RemoveCopies', ['ec2:DeleteSnapshot'], [cell.snapshotArns], ofCell(cell)),
+];

@@ -32,6 +32,6 @@ export const sweepPolicy = (state: StateScope, cell: CellScope): PolicyStatement
   listTasks(cell),
   // Disks that nobody needs any more.
   listDisks(),
-  removeDisks(cell),
+  ...removeDisks(cell),
   sendLooks([cell]),
 ];

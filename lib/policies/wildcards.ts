@@ -19,13 +19,15 @@ const reasons: Readonly<Record<string, string>> = {
   NewCopies: 'The snapshot does not exist yet; bound to the tag that it has to be made with.',
   TagNewCopies:
     'The snapshot does not exist yet; ec2:CreateAction allows it as a part of CreateSnapshot only.',
-  RemoveDisks: 'EC2 chooses the ids of volumes and snapshots; bound to those of the cell by aws:ResourceTag.',
+  RemoveDisks: 'EC2 chooses the ids of volumes; bound to those of the cell by aws:ResourceTag.',
+  RemoveCopies: 'EC2 chooses the ids of snapshots; bound to those of the cell by aws:ResourceTag.',
   CreateNames: 'The service does not exist yet; bound to the namespace by servicediscovery:NamespaceArn.',
   ListAddresses: 'ListInstances knows no resource; it reads addresses only.',
   AddAddresses: 'Cloud Map chooses the ids of services.',
   RemoveAddresses: 'Cloud Map chooses the ids of services.',
   DeleteNames: 'Cloud Map chooses the ids of services.',
   ListAlarms: 'Looking for alarms by the beginning of their names wants the right to all; it reads only.',
+  ReadMetrics: 'Metrics have no ARN; it reads figures only.',
   WriteTenantAlarms: 'Tenants are not known before; bound to names that begin with the deployment.',
   FindZone: 'Cloud Map looks for the hosted zone with the rights of its caller, by name.',
 };

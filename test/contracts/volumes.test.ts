@@ -120,7 +120,7 @@ describe('Volumes in EC2, with the rights that the policies give', () => {
       volumeArns: `arn:aws:ec2:${region}:${accountId}:volume/*`,
       snapshotArns: `arn:aws:ec2:${region}::snapshot/*`,
     } as CellScope;
-    const statements = [listDisks(), ...copyDisks(scope), removeDisks(scope)];
+    const statements = [listDisks(), ...copyDisks(scope), ...removeDisks(scope)];
     await iam.provider().provision({
       type: 'AWS::IAM::Role',
       stack: 'Test',

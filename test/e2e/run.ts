@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { systemMachine } from '../../node-image/binaries/machine.ts';
 import { resolveEtcd } from '../../node-image/binaries/resolve.ts';
 import { minorOf, newestOfMinor, versionsInState } from '../../node-image/binaries/versions.ts';
+import { unprovoked } from './support/provoked-denials.ts';
+import { readTopic, topicsNoted } from './support/rights.ts';
 
 const folder = import.meta.dirname;
 const topics = readdirSync(folder)
@@ -106,7 +108,15 @@ const result = spawnSync(
     env: { ...process.env, NANNY_E2E_RUNTIME: runtime },
   },
 );
-process.exit(result.status ?? 1);
+const refused = chosen.filter((topic) => topicsNoted().includes(topic)).flatMap((topic) =>
+  unprovoked(topic, readTopic(topic).denials).map(({ principal, action, resource }) => {
+    const role = principal.slice(principal.lastIndexOf('/') + 1);
+    return `${topic}: ${role} was refused ${action} on ${resource}`;
+  }),
+);
+if (refused.length > 0)
+  console.error(`Refused by IAM, and no test provokes it (npm run iam:used):\n  ${refused.join('\n  ')}`);
+process.exit(result.status || (refused.length > 0 ? 1 : 0));
 
 async function bringAlong(version: string | undefined): Promise<void> {
   if (version === undefined) return;

@@ -5,7 +5,7 @@ import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
 import { type CommonOptions, examples, pathOf } from '../context.ts';
 import { UsageError } from '../errors.ts';
 import { plural, shortTime } from '../format.ts';
-import { autoCompaction, duration, gibibytes, mebibytes, wholeNumber, window } from '../values.ts';
+import { autoCompaction, duration, gibibytes, mebibytes, sizeRange, wholeNumber, window } from '../values.ts';
 import { defaultWaitSeconds } from '../wait.ts';
 import type { Define } from './index.ts';
 import { type Changed, follow, type WaitOptions } from './waiting.ts';
@@ -136,6 +136,11 @@ export function defineChanges(define: Define): void {
         .option('--quorum-loss-confirm <time>', 'no quorum for this long before a recovery starts', duration)
         .option('--zone-outage-hold <time>', 'how long a zone may be out before members double up', duration)
         .option(
+          '--autoscale <sizes>',
+          'size follows the load between two, such as small..large; off',
+          sizeRange,
+        )
+        .option(
           '--window <when>',
           'maintenance, UTC, such as "sat,sun 03:30 120m"; none takes it away',
           window,
@@ -146,6 +151,7 @@ export function defineChanges(define: Define): void {
             'update acme --deletion-protection',
             'update acme --recovery approve --unreachable 30s',
             'update acme --window "sat,sun 03:30 2h"',
+            'update acme --autoscale small..large',
           ),
         ),
     async (context, options, tenantId) => {
@@ -153,7 +159,7 @@ export function defineChanges(define: Define): void {
       if (Object.values(spec).every((value) => value === undefined)) {
         throw new UsageError(
           'Say what to change: --deletion-protection or --no-deletion-protection, --recovery, --unreachable, ' +
-            '--quorum-loss-confirm, --zone-outage-hold, --backup-interval, --point-in-time, --drill-interval or --window.',
+            '--quorum-loss-confirm, --zone-outage-hold, --backup-interval, --point-in-time, --drill-interval, --window or --autoscale.',
         );
       }
       const api = await context.api();
@@ -175,6 +181,7 @@ interface UpdateOptions extends CommonOptions {
   readonly quorumLossConfirm?: number;
   readonly zoneOutageHold?: number;
   readonly window?: ReturnType<typeof window>;
+  readonly autoscale?: ReturnType<typeof sizeRange>;
   readonly backupInterval?: number;
   readonly pointInTime?: number;
   readonly drillInterval?: number;
@@ -188,6 +195,7 @@ const policyOf = (options: UpdateOptions) => ({
   zoneOutageHoldMinutes:
     options.zoneOutageHold === undefined ? undefined : Math.round(options.zoneOutageHold / 60),
   maintenanceWindow: options.window === 'none' ? null : options.window,
+  autoscale: options.autoscale === 'off' ? null : options.autoscale,
   backup: backupOf(options),
 });
 

@@ -33,7 +33,9 @@ export const assumptions = {
   interfaceEndpoints: 9,
   zones: 3,
   /** Queues of a cell that Lambda polls. */
-  queues: 8,
+  queues: 9,
+  /** By the advice on sizes, an hour. */
+  metricsAsked: 3,
   fleetAlarms: 8,
   dashboards: 2,
 } as const;

@@ -150,6 +150,11 @@ function tenantLines(input: CostInput, metered: Metered): Line[] {
     },
     { what: 'Alarms', usd: input.alarmsPerTenant * p.alarm.usd, of: `${input.alarmsPerTenant}` },
     {
+      what: 'Size advice',
+      usd: a.metricsAsked * month * p.metricQuery.usd,
+      of: `${a.metricsAsked} metrics asked for each hour`,
+    },
+    {
       what: 'Logs of members',
       usd: gb(members * a.memberLogBytesPerHour * month) * p.logs.usd,
       of: `${members} x ${a.memberLogBytesPerHour / 1000} KB an hour`,

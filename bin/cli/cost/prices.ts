@@ -38,6 +38,7 @@ export const prices = {
   s3Write: price(0.005 / 1_000, 'PUT, POST or LIST', 'memory'),
   customMetric: price(0.3, 'metric and month, the first 10,000', 'memory'),
   customMetricBeyond: price(0.1, 'metric and month, beyond 10,000', 'memory'),
+  metricQuery: price(0.01 / 1_000, 'metric asked for by GetMetricData', 'memory'),
   alarm: price(0.1, 'alarm and month', 'memory'),
   compositeAlarm: price(0.5, 'composite alarm and month', 'memory'),
   dashboard: price(3, 'dashboard and month', 'memory'),

@@ -14,6 +14,11 @@ export const sizeClasses = {
 
 export type SizeClass = keyof typeof sizeClasses;
 
+/** The smallest first. */
+export const sizesInOrder = Object.keys(sizeClasses) as [SizeClass, ...SizeClass[]];
+
+export const sizeSchema = z.enum(sizesInOrder);
+
 export const autoCompactionSchema = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('off') }),
   z.strictObject({ mode: z.literal('periodic'), retentionMinutes: z.int().min(1).max(10080) }),
@@ -24,7 +29,7 @@ export const autoCompactionSchema = z.discriminatedUnion('mode', [
 export const tenantSpecSchema = z.strictObject({
   members: z.literal([...memberCounts]),
   version: etcdVersionSchema,
-  size: z.enum(Object.keys(sizeClasses) as [SizeClass, ...SizeClass[]]),
+  size: sizeSchema,
   /** Disk of one member, GiB. Ephemeral storage of Fargate: 21..200; an EBS volume: 5..200. */
   storageGiB: z.int().min(5).max(200),
   /** `ebs`: a managed gp3 volume per task. `ephemeral`: the task's own disk, gone with the task. */
@@ -64,6 +69,13 @@ export const tenantSpecSchema = z.strictObject({
         .max(7),
       start: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a UTC time such as 03:30'),
       minutes: z.int().min(30).max(1440),
+    })
+    .optional(),
+  /** Size class follows the load, between these two (core/autoscale.ts). @default off: only a recommendation is shown */
+  autoscale: z
+    .strictObject({ min: sizeSchema, max: sizeSchema })
+    .refine(({ min, max }) => sizesInOrder.indexOf(min) <= sizesInOrder.indexOf(max), {
+      message: 'min must not be larger than max',
     })
     .optional(),
 });

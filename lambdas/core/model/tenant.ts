@@ -9,6 +9,7 @@ import { etcdIdSchema, isoTimeSchema, memberNameSchema, tenantIdSchema } from '.
 import { operationKinds } from './operation.ts';
 import { pkiSchema } from './pki.ts';
 import { pinSchema, restoreSchema, restoreSourceSchema } from './restore.ts';
+import { sizingSchema } from './sizing.ts';
 import { tenantSpecSchema } from './spec.ts';
 
 /** One bootstrap of a cluster: a fresh random token (design §1). Never `new` again once `formed`. */
@@ -237,6 +238,7 @@ export const tenantRecordSchema = z.strictObject({
   /** A task beside the cluster that makes something of a backup: no member, never in etcd's list. */
   work: workSchema.optional(),
   backups: backupsSchema.optional(),
+  sizing: sizingSchema.optional(),
   backoff: backoffSchema.optional(),
   /** The last fence given out; a lease is the holder of the newest. */
   fence: z.int().min(0),

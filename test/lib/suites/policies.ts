@@ -163,6 +163,7 @@ const allowed: Record<string, string[]> = {
     ...poll,
     'cloudwatch:DeleteAlarms',
     'cloudwatch:DescribeAlarms',
+    'cloudwatch:GetMetricData',
     'cloudwatch:PutCompositeAlarm',
     'cloudwatch:PutMetricAlarm',
     'dynamodb:GetItem',
@@ -208,7 +209,7 @@ describe('least privilege', () => {
   });
 
   /** Rights that AWS cannot bind to anything: reading addresses and zones, and Lambda's own network interfaces. */
-  const unbound = ['ListDisks', 'NetworkInterfaces', 'ListAddresses', 'FindZone'];
+  const unbound = ['ReadMetrics', 'ListDisks', 'NetworkInterfaces', 'ListAddresses', 'FindZone'];
   it('binds every right on all resources by a condition', () => {
     for (const role of Object.keys(allowed))
       for (const statement of statementsOf(role))
@@ -269,7 +270,7 @@ describe('least privilege', () => {
     const ofCell = { StringEquals: { 'aws:ResourceTag/etcd-nanny:cell': 'c1' } };
     expect(bySid('CopyDisks').Condition).toEqual(ofCell);
     for (const role of ['CellC1DeleteRole', 'CellC1SweepRole'])
-      expect(bySid('RemoveDisks', role).Condition).toEqual(ofCell);
+      for (const sid of ['RemoveDisks', 'RemoveCopies']) expect(bySid(sid, role).Condition).toEqual(ofCell);
     expect(bySid('NewCopies').Condition).toEqual({
       StringEquals: { 'aws:RequestTag/etcd-nanny:cell': 'c1' },
     });
