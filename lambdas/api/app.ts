@@ -1,4 +1,5 @@
 import { Hono, type Context as HonoContext } from 'hono';
+import { requireAuthority, requirePlainPath } from './authority.ts';
 import { callerOf, requestIdOf } from './caller.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -38,7 +39,9 @@ export function createApp(deps: ApiDeps): Hono {
 }
 
 async function serve(c: HonoContext, endpoint: Endpoint, deps: ApiDeps): Promise<Response> {
-  const caller = callerOf(c.env);
+  const caller = callerOf(c.env, deps.authority);
+  requirePlainPath(c.env);
+  requireAuthority(caller, endpoint, c.req.param('tenantId'));
   const input = await readInput(c.req, endpoint, deps);
   const run = () => endpoint.handle(input, { deps, caller });
   const answer: Answer =

@@ -3,6 +3,7 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type * as z from 'zod';
 import { envSchema as backupEnv } from '../../lambdas/backup/env.ts';
@@ -50,10 +51,14 @@ export class CellFunctions extends Construct {
   /** Cell as JSON: environment CELL. */
   readonly document: string;
   readonly scope: CellScope;
+  /** Of each function, by its name as part of an output's. */
+  readonly logGroups: Readonly<Record<string, ILogGroup>>;
 
   constructor(scope: Construct, id: string, props: CellFunctionsProps) {
     super(scope, id);
     const { config, fleet, network, state } = props;
+    const logGroups: Record<string, ILogGroup> = {};
+    this.logGroups = logGroups;
     this.queues = new LookQueues(this, 'Queues');
     const backups = new BackupAccess(this, 'BackupAccess', {
       cellId: props.cellId,
@@ -83,6 +88,7 @@ export class CellFunctions extends Construct {
       statements: joinPolicy(stateScope, this.scope),
       logRetentionDays,
     });
+    logGroups.Join = join.logGroup;
     backups.lentBy(join.role);
     new JoinRoutes(this, 'JoinRoutes', { address: fleet.joinAddress, handler: join.function });
 
@@ -94,7 +100,8 @@ export class CellFunctions extends Construct {
       environment: EnvironmentOf<S>,
       statements: PolicyStatement[],
     ) => {
-      const { function: worker } = new ControlFunction(this, `${duty[0]?.toUpperCase()}${duty.slice(1)}`, {
+      const name = `${duty[0]?.toUpperCase()}${duty.slice(1)}`;
+      const { function: worker, logGroup } = new ControlFunction(this, name, {
         name: duty,
         description,
         envSchema,
@@ -104,6 +111,7 @@ export class CellFunctions extends Construct {
         logRetentionDays,
         network: inVpc,
       });
+      logGroups[name] = logGroup;
       // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
       const batchSize = duty === 'sweep' ? 5 : 1;
       const queue = this.queues.byDuty[duty];

@@ -9,6 +9,7 @@ import { pinSource } from '../../core/restore/pin.ts';
 import { revisionsBeyond } from '../../core/restore/source.ts';
 import { tenantDocumentSchema } from '../../core/tenant-document.ts';
 import { compareVersions } from '../../core/version-order.ts';
+import { requireTenantAuthority } from '../authority.ts';
 import { type Context, endpoint } from '../endpoint.ts';
 import { problemsOf } from '../issues.ts';
 import { newOperation, record } from '../operations.ts';
@@ -90,7 +91,8 @@ export const restoreTenant = endpoint({
   },
   refusals: [403, 404, 409, 413, 415, 422],
   async handle({ params: { tenantId }, body: { to, into, dryRun, version } }, context) {
-    const { deps } = context;
+    const { deps, caller } = context;
+    if (into !== undefined) requireTenantAuthority(caller.authority, into);
     const source = await requireTenant(deps, tenantId);
     refuse(source, into);
     if (into !== undefined) await refuseTaken(context, into);

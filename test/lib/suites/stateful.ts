@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   flat,
+  fullContext,
   type Json,
   lastingContext,
   localContext,
@@ -40,6 +41,22 @@ describe('what must survive', () => {
       'AWS::ServiceDiscovery::PrivateDnsNamespace': 'Namespace9B63B8C8',
       'AWS::EC2::VPC': 'Vpc8378EB38',
     });
+  });
+
+  it('keeps the logical ids of everything that holds state or that members hang on, in every cell', async () => {
+    const three = await synthesize(fullContext);
+    const kept =
+      /DynamoDB::Table|S3::Bucket$|KMS::Key|ECS::Cluster|PrivateDnsNamespace|EC2::(VPC|Subnet|SecurityGroup)$|ApiGateway::RestApi|ApiGatewayV2::Api$|SQS::Queue$/;
+    const ids = Object.fromEntries(
+      Object.entries(three.templates).map(([stack, template]: [string, Json]) => [
+        stack,
+        Object.entries<Json>(template.Resources)
+          .filter(([, { Type, DeletionPolicy }]) => kept.test(Type) || DeletionPolicy === 'Retain')
+          .map(([id]) => id)
+          .sort(),
+      ]),
+    );
+    expect(ids).toMatchInlineSnapshot();
   });
 
   it('has no physical name, so that it can be replaced', () => {
