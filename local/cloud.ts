@@ -195,8 +195,8 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
     nodeImageUri,
     ephemeral: true,
     etcdVersions: etcd.versions,
-    // A block of loopback for each port, so that several clouds run side by side.
-    vpcCidr: `127.${20 + ((((port - defaultPort) % 200) + 200) % 200)}.0.0/16`,
+    // A block of loopback for each port, so that several clouds run side by side; cells share it, at most eight.
+    vpcCidr: `127.${20 + ((((port - defaultPort) % 200) + 200) % 200)}.0.0/${Number(options.context?.cells ?? 1) > 1 ? 19 : 16}`,
     ...options.context,
   };
   await requireAddresses(String(context.vpcCidr));

@@ -28,6 +28,7 @@ const proving = [
   'backup-lost',
   'backup-restore',
   'ca-rollover',
+  'cells',
   'fleet',
   'nanny-backup',
   'nanny-points',
