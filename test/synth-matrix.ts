@@ -34,14 +34,17 @@ for (const cells of [1, 3])
         });
 combinations.push(
   { name: 'as it comes, image built from the sources', settings: [] },
-  { name: 'single NAT, locked backups, named zones, peered clients', settings: [
-    image,
-    'egress=single-nat',
-    'backupObjectLockDays=30',
-    'zones=eu-west-1a,eu-west-1b,eu-west-1c',
-    'clientCidrs=10.9.0.0/16',
-    'deploymentName=prod',
-  ] },
+  {
+    name: 'single NAT, locked backups, named zones, peered clients',
+    settings: [
+      image,
+      'egress=single-nat',
+      'backupObjectLockDays=30',
+      'zones=eu-west-1a,eu-west-1b,eu-west-1c',
+      'clientCidrs=10.9.0.0/16',
+      'deploymentName=prod',
+    ],
+  },
 );
 
 const [flag, word = ''] = process.argv.slice(2);
@@ -51,7 +54,9 @@ for (const combination of chosen) {
   const started = process.hrtime.bigint();
   const { digest, problem } = synth(combination);
   const seconds = (Number(process.hrtime.bigint() - started) / 1e9).toFixed(1);
-  console.log(`${problem === undefined ? 'clean ' : 'FAILED'} ${combination.name} (${seconds} s, ${digest.slice(0, 12)})`);
+  console.log(
+    `${problem === undefined ? 'clean ' : 'FAILED'} ${combination.name} (${seconds} s, ${digest.slice(0, 12)})`,
+  );
   if (problem !== undefined) {
     failed++;
     console.log(problem);

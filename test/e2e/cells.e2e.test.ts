@@ -35,7 +35,7 @@ describe('three cells', () => {
     await until(
       'all three to be available',
       async () => {
-        const phases = await Promise.all(first.map(async (id) => (await cloud.tenant(id)).status.phase));
+        const phases = await Promise.all(first.map(async (id) => (await cloud.tenant(id)).phase));
         return phases.every((phase) => phase === 'available');
       },
       { deadlineMs: createMs },
@@ -56,7 +56,9 @@ describe('three cells', () => {
   });
 
   test('refuse a tenant when all of them are full, and say what to do; a burst does not get round it', async () => {
-    const burst = await Promise.allSettled(['dd', 'ee', 'ff', 'gg', 'hh', 'ii'].map((id) => put(`${id}-two`)));
+    const burst = await Promise.allSettled(
+      ['dd', 'ee', 'ff', 'gg', 'hh', 'ii'].map((id) => put(`${id}-two`)),
+    );
     const refused = burst.filter((each) => each.status === 'rejected').map(({ reason }) => reason);
     expect(refused).toHaveLength(3);
     for (const error of refused) {
@@ -75,9 +77,13 @@ describe('three cells', () => {
     });
     await cloud.ended(operation);
     await put('zz-late');
-    await until('zz-late to be available', async () => (await cloud.tenant('zz-late')).status.phase === 'available', {
-      deadlineMs: createMs,
-    });
+    await until(
+      'zz-late to be available',
+      async () => (await cloud.tenant('zz-late')).phase === 'available',
+      {
+        deadlineMs: createMs,
+      },
+    );
     expect(await clusterOf('zz-late')).toBe(left);
   });
 });

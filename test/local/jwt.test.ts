@@ -70,8 +70,18 @@ afterAll(async () => {
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const now = () => Math.floor(Date.now() / 1000);
-const good = () => ({ iss: issuer, aud: 'etcd-nanny', sub: 'u-7', exp: now() + 300, tenants: ['acme', 'globex'] });
-function token(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}, key = rsa.privateKey) {
+const good = () => ({
+  iss: issuer,
+  aud: 'etcd-nanny',
+  sub: 'u-7',
+  exp: now() + 300,
+  tenants: ['acme', 'globex'],
+});
+function token(
+  claims: Record<string, unknown> = {},
+  header: Record<string, unknown> = {},
+  key = rsa.privateKey,
+) {
   const full = { alg: 'RS256', kid: 'k1', typ: 'JWT', ...header };
   const text = `${part(full)}.${part({ ...good(), ...claims })}`;
   return `${text}.${sign(full.alg === 'RS512' ? 'sha512' : 'sha256', Buffer.from(text), key).toString('base64url')}`;
@@ -131,11 +141,21 @@ describe('an HTTP API with a JWT authorizer', () => {
     ['algorithm none', () => `${text()}.`],
     ['algorithm none with a signature', () => `${text()}.${token().split('.')[2]}`],
     ['HMAC with the public key', hmac],
-    ['an elliptic curve, which HTTP APIs do not know', () => token({}, { alg: 'ES256', kid: 'e1' }, curve.privateKey)],
+    [
+      'an elliptic curve, which HTTP APIs do not know',
+      () => token({}, { alg: 'ES256', kid: 'e1' }, curve.privateKey),
+    ],
     ['the signature of somebody else', () => token({}, {}, stranger.privateKey)],
     ['a key that the issuer does not name', () => token({}, { kid: 'k9' })],
     ['no kid', () => token({}, { kid: undefined })],
-    ['changed claims', () => token().split('.').with(1, part({ ...good(), sub: 'root' })).join('.')],
+    [
+      'changed claims',
+      () =>
+        token()
+          .split('.')
+          .with(1, part({ ...good(), sub: 'root' }))
+          .join('.'),
+    ],
   ])('refuses %s', async (_what, authorization) => {
     const { status, body } = await ask(authorization());
     expect([status, body]).toEqual([401, { message: 'Unauthorized' }]);

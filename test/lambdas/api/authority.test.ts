@@ -8,7 +8,9 @@ const token = (claims: Record<string, unknown>) => ({
   event: {
     requestContext: {
       requestId: 'req-1',
-      authorizer: { jwt: { claims: { iss: 'https://login.example.com', sub: 'u-7', ...claims }, scopes: null } },
+      authorizer: {
+        jwt: { claims: { iss: 'https://login.example.com', sub: 'u-7', ...claims }, scopes: null },
+      },
     },
   },
 });
@@ -56,7 +58,9 @@ describe('a token', () => {
     ]);
     for (const { status, body } of answers) {
       expect([status, body.code]).toEqual([403, 'not-allowed']);
-      expect(body.detail).toMatch(/not over ".+"\. Get one whose claim "tenants" names it, or with the scope/);
+      expect(body.detail).toMatch(
+        /not over ".+"\. Get one whose claim "tenants" names it, or with the scope/,
+      );
     }
     expect((await world.store.get('acme'))?.status.phase).toBe('creating');
   });
@@ -64,7 +68,9 @@ describe('a token', () => {
   test('with the admin scope may do everything, in either claim that issuers write scopes to', async () => {
     for (const claims of [{ scope: 'etcd-nanny/admin' }, { scp: '[openid etcd-nanny/admin]' }])
       expect((await get('/v1/tenants/globex', token(claims))).status).toBe(200);
-    expect((await world.send('POST', '/v1/fleet/patch', { version: '3.6.16' }, { env: admin })).status).toBe(202);
+    expect((await world.send('POST', '/v1/fleet/patch', { version: '3.6.16' }, { env: admin })).status).toBe(
+      202,
+    );
   });
 
   test('without it cannot touch the fleet, nor any route that names no tenant', async () => {
@@ -129,7 +135,10 @@ describe('a path that IAM and this function could read differently', () => {
       },
       isBase64Encoded: false,
     };
-    const answer = (await handle(iam.app)(event as never, {} as never)) as { statusCode: number; body: string };
+    const answer = (await handle(iam.app)(event as never, {} as never)) as {
+      statusCode: number;
+      body: string;
+    };
     return { status: answer.statusCode, body: JSON.parse(answer.body) };
   };
 
