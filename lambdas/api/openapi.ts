@@ -19,6 +19,7 @@ import { specBodySchema } from './routes/spec-body.ts';
 import {
   credentialsAnswerSchema,
   fleetPatchAnswerSchema,
+  fleetSchema,
   operationAnswerSchema,
   operationPageSchema,
   tenantAnswerSchema,
@@ -40,6 +41,7 @@ const answers = {
   Connection: connectionSchema,
   Credentials: credentialsAnswerSchema,
   Versions: versionsSchema,
+  Fleet: fleetSchema,
   FleetPatch: rolloutSchema,
   FleetPatchAnswer: fleetPatchAnswerSchema,
   TenantAndOperation: tenantAnswerSchema,
