@@ -1,13 +1,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { App, type AppProps, Tags, Validations } from 'aws-cdk-lib';
+import { App, type AppProps, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { parseConfig } from './config.ts';
-import { type BuiltCell, ControlPlaneStack } from './control-plane-stack.ts';
-import { resolveEtcdVersions } from './etcd-versions.ts';
-import { FleetStack } from './fleet-stack.ts';
-import { NetworkStack } from './network-stack.ts';
-import { StateStack } from './state-stack.ts';
+import { addDeployment } from './deployment.ts';
 
 export interface BuildOptions {
   /** Over that of cdk.json and CDK_CONTEXT_JSON. */
@@ -17,7 +13,7 @@ export interface BuildOptions {
 
 /**
  * The whole app: used by bin/app.ts, by the tests and, through bin/app.ts, by the local cloud.
- * Stacks build on those before them: state and network, fleet, control plane.
+ * Whoever has an app of their own takes `EtcdNannyStage` or `addDeployment` (lib/deployment.ts).
  * @throws ConfigError
  */
 export function buildApp(options: BuildOptions = {}): App {
@@ -29,18 +25,7 @@ export function buildApp(options: BuildOptions = {}): App {
   };
   const app = new App(props);
   const config = parseConfig(app.node.getAllContext());
-  const etcdVersions = resolveEtcdVersions(config);
-  const name = (part: string) => `${config.deploymentName}-${part}`;
-
-  const state = new StateStack(app, name('state'), { config });
-  const cells = config.cells.map((cell): BuiltCell => {
-    const network = new NetworkStack(app, name(`${cell.id}-network`), { config, cell });
-    const fleet = new FleetStack(app, name(`${cell.id}-fleet`), { config, cell, network });
-    return { id: cell.id, network, fleet };
-  });
-  new ControlPlaneStack(app, name('control-plane'), { config, etcdVersions, state, cells });
-
-  Tags.of(app).add('etcd-nanny:deployment', config.deploymentName);
+  addDeployment(app, config);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   return app;
 }

@@ -23,6 +23,14 @@ export function nextCidrBlock(cidr: string, index: number): string | undefined {
   return address >= 2 ** 32 ? undefined : format(address, block.prefix);
 }
 
+/** The block of length `prefix` that is number `index` within `cidr`. */
+export function blockWithin(cidr: string, prefix: number, index: number): string {
+  const block = parse(cidr);
+  if (block === undefined || prefix < block.prefix || index >= 2 ** (prefix - block.prefix))
+    throw new Error(`${cidr} has no block ${index} of /${prefix}`);
+  return format(block.address + index * 2 ** (32 - prefix), prefix);
+}
+
 function parse(text: string): { address: number; prefix: number } | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(text);
   if (match === null) return undefined;

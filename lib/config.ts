@@ -24,6 +24,40 @@ const list = <S extends z.ZodType>(item: S) =>
     z.array(item),
   );
 
+/** An object, or the same as JSON text from `-c`. */
+const json = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((value, context) => {
+    if (typeof value !== 'string') return value;
+    try {
+      return JSON.parse(value) as unknown;
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be JSON' });
+      return z.NEVER;
+    }
+  }, schema);
+
+/** API Gateway fetches the issuer's keys itself, by https. Loopback is for issuers of tests on the local cloud. */
+const issuerSchema = z
+  .url()
+  .refine(
+    (text) => /^https:\/\/|^http:\/\/(127\.0\.0\.1|localhost)(:|\/|$)/.test(text),
+    'must be an https URL, exactly as the tokens have it in `iss`',
+  );
+
+const jwtSchema = z.strictObject({
+  /** `iss` of the tokens. `<issuer>/.well-known/openid-configuration` must name the keys (RSA only). */
+  issuer: issuerSchema,
+  /** One of them has to be in the tokens' `aud` (or `client_id`, where there is no `aud`). */
+  audience: z.preprocess(
+    (value) => (typeof value === 'string' ? [value] : value),
+    z.array(z.string().min(1)).min(1),
+  ),
+  /** Claim with the ids of the tenants that a token gives authority over; `team-*` means all that begin so. */
+  tenantsClaim: z.string().min(1).default('tenants'),
+  /** Scope (in `scope` or `scp`) that gives authority over everything. */
+  adminScope: z.string().regex(/^\S+$/, 'must be one scope').default('etcd-nanny/admin'),
+});
+
 /** Retention periods that CloudWatch Logs accepts. */
 const retentionDays = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653,
@@ -52,6 +86,19 @@ const contextSchema = z.strictObject({
   vpcCidr: cidrBlockSchema(16, 20).default('10.42.0.0/16'),
   /** IPv4 blocks that may reach etcd's client port besides the cell's own VPC (peered networks). @default none */
   clientCidrs: list(cidrBlockSchema(8, 32)).default([]),
+  /**
+   * How members and functions reach AWS. Each cell a month in us-east-1, before traffic (docs/deploy.md has the sums):
+   * `endpoints`: an interface endpoint for each service, $197.10; there is no way out for data.
+   * `nat`: a NAT gateway in each zone, $131.40; cheaper from six services on, while less than 1,877 GB pass.
+   * `single-nat`: one NAT gateway, $58.40, for try-outs: without its zone no member can be started anywhere.
+   * S3 and DynamoDB have their free endpoints always, the join API its own. @default endpoints
+   */
+  egress: z.enum(['endpoints', 'nat', 'single-nat']).default('endpoints'),
+  /**
+   * Callers of the tenant API come with a JSON Web Token of this issuer instead of signing with AWS credentials:
+   * `{"issuer": "https://…", "audience": ["…"]}`. @default IAM
+   */
+  jwt: json(jwtSchema).optional(),
   /** Ready-made image of node-image/. @default built from node-image/ at deploy, which needs Docker */
   nodeImageUri: z
     .string()
@@ -86,7 +133,11 @@ const contextSchema = z.strictObject({
   logRetentionDays: number(z.literal([...retentionDays])).default(30),
 });
 
+export type JwtConfig = z.infer<typeof jwtSchema>;
 type Context = z.infer<typeof contextSchema>;
+
+/** What may be set, as it is written. */
+export type Settings = z.input<typeof contextSchema>;
 
 export interface CellConfig {
   /** `c1`, `c2`, ... Part of stack names and records: never renumber. */

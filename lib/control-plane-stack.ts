@@ -1,6 +1,8 @@
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import { envSchema as apiEnv } from '../lambdas/api/env.ts';
+import type * as z from 'zod';
+import { envSchema as apiEnv, type authoritySchema } from '../lambdas/api/env.ts';
 import type { Config } from './config.ts';
 import { AlarmTopic } from './constructs/alarm-topic.ts';
 import { CellFunctions } from './constructs/cell-functions.ts';
@@ -56,6 +58,7 @@ export class ControlPlaneStack extends Stack {
         CELLS: `[${cells.map((cell) => cell.document).join(',')}]`,
         ETCD_VERSIONS: JSON.stringify(props.etcdVersions),
         MAX_TENANTS: String(config.maxTenants),
+        AUTHORITY: JSON.stringify(authorityOf(config)),
         MAX_TENANTS_PER_CELL: String(config.maxTenantsPerCell),
       },
       timeout: Duration.seconds(15),
@@ -69,6 +72,7 @@ export class ControlPlaneStack extends Stack {
     const tenantApi = new TenantApi(this, 'TenantApi', {
       handler: api.function,
       logRetentionDays: config.logRetentionDays,
+      jwt: config.jwt,
     });
     new TenantGuard(this, 'TenantGuard', { state, config }).goesFirst();
     const watched = {
@@ -80,5 +84,22 @@ export class ControlPlaneStack extends Stack {
     new Dashboards(this, 'Dashboards', { ...watched, alarms });
     new CfnOutput(this, 'PagesTopicArn', { value: topic.topicArn });
     new CfnOutput(this, 'ApiUrl', { value: tenantApi.api.apiEndpoint });
+    new CfnOutput(this, 'AccessLogGroup', { value: tenantApi.accessLog.logGroupName });
+    this.tellLogGroup('Api', api.logGroup);
+    for (const [index, cell] of cells.entries()) {
+      const prefix = props.cells[index]?.id.toUpperCase();
+      for (const [name, logGroup] of Object.entries(cell.logGroups))
+        this.tellLogGroup(`${prefix}${name}`, logGroup);
+    }
   }
+
+  private tellLogGroup(name: string, logGroup: ILogGroup): void {
+    new CfnOutput(this, `${name}LogGroup`, { value: logGroup.logGroupName });
+  }
+}
+
+/** How the api function learns what a caller may touch. */
+function authorityOf({ jwt }: Config): z.input<typeof authoritySchema> {
+  if (jwt === undefined) return { kind: 'iam' };
+  return { kind: 'jwt', tenantsClaim: jwt.tenantsClaim, adminScope: jwt.adminScope };
 }

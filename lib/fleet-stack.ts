@@ -30,7 +30,7 @@ export class FleetStack extends Stack {
   readonly namespace: servicediscovery.PrivateDnsNamespace;
 
   constructor(scope: Construct, id: string, props: FleetStackProps) {
-    super(scope, id, props);
+    super(scope, id, { ...props, terminationProtection: !props.config.ephemeral });
     const { cell, config, network } = props;
 
     this.cluster = new ecs.Cluster(this, 'Cluster', { vpc: network.vpc });
@@ -68,6 +68,7 @@ export class FleetStack extends Stack {
     new CfnOutput(this, 'NamespaceName', { value: this.namespace.namespaceName });
     new CfnOutput(this, 'JoinUrl', { value: this.joinAddress.url });
     new CfnOutput(this, 'MemberLogGroup', { value: logGroup.logGroupName });
+    new CfnOutput(this, 'NodeImageUri', { value: this.tasks.ebs.imageUri });
   }
 
   /** Families instead of revisions: a deploy must not take away the right to start what is being started. */

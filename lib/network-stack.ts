@@ -1,9 +1,10 @@
-import { Fn, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Fn, Stack, type StackProps } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Construct } from 'constructs';
 import type { CellConfig, Config } from './config.ts';
 import { CellEndpoints } from './constructs/cell-endpoints.ts';
 import { FlowLogs } from './constructs/flow-logs.ts';
+import { NatEgress } from './constructs/nat-egress.ts';
 import { ports } from './ports.ts';
 
 export interface NetworkStackProps extends StackProps {
@@ -11,7 +12,7 @@ export interface NetworkStackProps extends StackProps {
   readonly cell: CellConfig;
 }
 
-/** The network of one cell: three isolated subnets, one a zone, no way to or from the internet. */
+/** The network of one cell: three isolated subnets, one a zone; no way in, and none out unless `egress` asks for a NAT. */
 export class NetworkStack extends Stack {
   readonly vpc: ec2.Vpc;
   /** Zone and subnet, in the order of the zones. */
@@ -21,7 +22,7 @@ export class NetworkStack extends Stack {
   readonly joinEndpoint: ec2.InterfaceVpcEndpoint;
 
   constructor(scope: Construct, id: string, props: NetworkStackProps) {
-    super(scope, id, props);
+    super(scope, id, { ...props, terminationProtection: !props.config.ephemeral });
     const { cell, config } = props;
 
     this.vpc = new ec2.Vpc(this, 'Vpc', {
@@ -52,8 +53,16 @@ export class NetworkStack extends Stack {
     const endpoints = new CellEndpoints(this, 'Endpoints', {
       vpc: this.vpc,
       clients: [this.functionSecurityGroup, this.taskSecurityGroup],
+      forAllServices: config.egress === 'endpoints',
     });
     this.joinEndpoint = endpoints.executeApi;
+    if (config.egress !== 'endpoints')
+      new NatEgress(this, 'Nat', {
+        vpc: this.vpc,
+        vpcCidr: cell.vpcCidr,
+        gateways: config.egress === 'nat' ? 3 : 1,
+      });
+    new CfnOutput(this, 'VpcId', { value: this.vpc.vpcId });
   }
 
   private openMemberPorts(cell: CellConfig, config: Config): void {

@@ -234,7 +234,8 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
     nodeImageUri,
     ephemeral: true,
     etcdVersions: machine.versions,
-    vpcCidr: machine.vpcCidr,
+    // Cells share the block, at most eight.
+    vpcCidr: machine.vpcCidr.replace(/16$/, Number(options.context?.cells ?? 1) > 1 ? '19' : '16'),
     ...options.context,
   };
   const vpcCidr = String(context.vpcCidr);

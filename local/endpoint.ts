@@ -154,6 +154,11 @@ export class Endpoint {
     const requestId = randomUUID();
     outgoing.setHeader('x-amzn-requestid', requestId);
     try {
+      const identified = guess.kind === 'raw' ? await guess.identify?.(base) : undefined;
+      if (identified !== undefined && guess.kind === 'raw') {
+        const request: RawRequest = { ...base, body: await readBody(incoming) };
+        return await this.#callRaw(guess, request, { caller: identified, secretAccessKey: '' });
+      }
       const claim = parseClaim(headers);
       service = this.#dispatch(claim.service, headers) ?? guess;
       const streams = service.kind === 'raw' && service.streamsBody === true;

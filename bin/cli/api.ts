@@ -57,7 +57,7 @@ export function createApi(world: World, target: Target): Api {
       const response = await send(request, key);
       if (response.ok) return (await response.json()) as T;
       const again = [429, 500, 502, 503, 504].includes(response.status) && attempt < tries;
-      if (!again) throw await refusal(response, target.url);
+      if (!again) throw await refusal(response, target.url, Boolean(world.env.NANNY_TOKEN));
       await world.sleep(250 * 2 ** attempt);
     }
   }
@@ -91,6 +91,13 @@ async function sign(
   body: string | undefined,
   idempotencyKey: string,
 ): Promise<Record<string, string>> {
+  const plain = {
+    accept: 'application/json',
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(method === 'GET' ? {} : { 'idempotency-key': idempotencyKey }),
+  };
+  // Of a deployment whose setting `jwt` is on: it knows no signatures.
+  if (world.env.NANNY_TOKEN) return { ...plain, authorization: `Bearer ${world.env.NANNY_TOKEN}` };
   const signer = new SignatureV4({
     service: 'execute-api',
     region: target.region,
@@ -105,12 +112,7 @@ async function sign(
       ...(url.port ? { port: Number(url.port) } : {}),
       path: url.pathname,
       query: Object.fromEntries(url.searchParams),
-      headers: {
-        host: url.host,
-        accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(method === 'GET' ? {} : { 'idempotency-key': idempotencyKey }),
-      },
+      headers: { host: url.host, ...plain },
       ...(body === undefined ? {} : { body }),
     },
     { signingDate: world.now() },
@@ -120,7 +122,7 @@ async function sign(
   return headers;
 }
 
-async function refusal(response: Response, url: string): Promise<CliError> {
+async function refusal(response: Response, url: string, byToken: boolean): Promise<CliError> {
   const text = await response.text();
   const json = parseJson(text);
   const problem = problemSchema.safeParse(json);
@@ -131,6 +133,12 @@ async function refusal(response: Response, url: string): Promise<CliError> {
   }
   const gateway = gatewaySchema.safeParse(json);
   const said = gateway.success ? gateway.data.message : text.slice(0, 200) || `HTTP ${response.status}`;
+  if (byToken && response.status === 401) {
+    return new CliError(
+      `${url} refuses the token in NANNY_TOKEN: ${said}. It may have expired, or be of another issuer or audience than the deployment's setting "jwt" names. Get a new one; a deployment without that setting takes AWS credentials: unset NANNY_TOKEN.`,
+      { code: 'forbidden' },
+    );
+  }
   if (response.status === 401 || response.status === 403) {
     return new CliError(
       `${url} refuses these AWS credentials: ${said}. Check who you are (aws sts get-caller-identity) and that you may ` +

@@ -1,4 +1,5 @@
 import { Hono, type Context as HonoContext } from 'hono';
+import { requireAuthority, requirePlainPath } from './authority.ts';
 import { callerOf, requestIdOf } from './caller.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -13,6 +14,10 @@ const honoPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');
 /** The provisioning API. All state and all effects are in `deps`. */
 export function createApp(deps: ApiDeps): Hono {
   const app = new Hono();
+  app.use(async (c, next) => {
+    requirePlainPath(c.env);
+    await next();
+  });
   for (const endpoint of endpoints) {
     app.on(endpoint.method.toUpperCase(), honoPath(endpoint.path), (c) => serve(c, endpoint, deps));
   }
@@ -38,7 +43,8 @@ export function createApp(deps: ApiDeps): Hono {
 }
 
 async function serve(c: HonoContext, endpoint: Endpoint, deps: ApiDeps): Promise<Response> {
-  const caller = callerOf(c.env);
+  const caller = callerOf(c.env, deps.authority);
+  requireAuthority(caller, endpoint, c.req.param('tenantId'));
   const input = await readInput(c.req, endpoint, deps);
   const run = () => endpoint.handle(input, { deps, caller });
   const answer: Answer =

@@ -9,6 +9,7 @@ import type {
   Pki,
   TenantStore,
 } from '../core/ports.ts';
+import type { Authority } from './env.ts';
 import type { VersionCatalog } from './versions.ts';
 
 /** All the world that the API's routes see. */
@@ -28,4 +29,5 @@ export interface ApiDeps {
   readonly versions: VersionCatalog;
   readonly maxTenants: number;
   readonly maxTenantsPerCell: number;
+  readonly authority: Authority;
 }

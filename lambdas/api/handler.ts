@@ -27,5 +27,6 @@ export const handler = handle(
     versions: env.ETCD_VERSIONS,
     maxTenants: env.MAX_TENANTS,
     maxTenantsPerCell: env.MAX_TENANTS_PER_CELL,
+    authority: env.AUTHORITY,
   }),
 );

@@ -19,6 +19,7 @@ import { specBodySchema } from './routes/spec-body.ts';
 import {
   credentialsAnswerSchema,
   fleetPatchAnswerSchema,
+  fleetSchema,
   operationAnswerSchema,
   operationPageSchema,
   tenantAnswerSchema,
@@ -40,6 +41,7 @@ const answers = {
   Connection: connectionSchema,
   Credentials: credentialsAnswerSchema,
   Versions: versionsSchema,
+  Fleet: fleetSchema,
   FleetPatch: rolloutSchema,
   FleetPatchAnswer: fleetPatchAnswerSchema,
   TenantAndOperation: tenantAnswerSchema,
@@ -84,8 +86,8 @@ function refTo(schema: z.ZodType): JsonSchema {
 
 const refusalTexts: Readonly<Record<number, string>> = {
   400: 'Something in the request is wrong; `problems` names every bad field',
-  401: 'Not signed',
-  403: 'A quota is used up',
+  401: 'Not signed, or the token is not good',
+  403: 'No authority over this, or a quota is used up',
   404: 'No such thing',
   409: 'Not possible as things are; `detail` says what to do',
   413: 'Body too large',
@@ -121,7 +123,7 @@ function describe(endpoint: Endpoint) {
     status,
     { description, content: { 'application/json': { schema: refTo(schema) } } },
   ]);
-  const refused = [400, 401, ...endpoint.refusals, 500, 503].map((status) => [
+  const refused = [400, 401, 403, ...endpoint.refusals, 500, 503].map((status) => [
     String(status),
     {
       description: refusalTexts[status],
@@ -160,7 +162,8 @@ export function openApiDocument() {
       title: 'etcd-nanny',
       version: '1',
       description:
-        'Managed etcd for your own AWS account. Requests are signed with SigV4 (service execute-api). ' +
+        'Managed etcd for your own AWS account. Requests are signed with SigV4 (service execute-api) or, where the ' +
+        'deployment says so, carry a token (Authorization: Bearer). ' +
         'Errors are application/problem+json.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },

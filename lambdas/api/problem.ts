@@ -17,6 +17,7 @@ export type Problem = z.infer<typeof problemSchema>;
 /** Refusals that only the API knows, by code: HTTP status and title. */
 const apiProblems = {
   unauthenticated: [401, 'Not signed'],
+  'not-allowed': [403, 'Not allowed'],
   'quota-exceeded': [403, 'Quota exceeded'],
   'not-found': [404, 'Not found'],
   'method-not-allowed': [405, 'Method not allowed'],

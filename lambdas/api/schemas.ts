@@ -40,6 +40,20 @@ export const tenantPageSchema = pageOf(tenantDocumentSchema);
 export const operationPageSchema = pageOf(operationSchema);
 export const timelinePageSchema = pageOf(timelineEventSchema);
 
+export const fleetSchema = z.strictObject({
+  tenants: z.int(),
+  maxTenants: z.int(),
+  cells: z.array(
+    z.strictObject({
+      cell: z.string(),
+      tenants: z.int(),
+      /** Wanted by its tenants. */
+      members: z.int(),
+      maxTenantsPerCell: z.int(),
+    }),
+  ),
+});
+
 export const versionsSchema = z.strictObject({
   default: z.string(),
   /** Newest first. */

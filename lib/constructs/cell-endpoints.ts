@@ -5,6 +5,8 @@ export interface CellEndpointsProps {
   readonly vpc: ec2.IVpc;
   /** Who may use them. */
   readonly clients: readonly ec2.ISecurityGroup[];
+  /** False where a NAT leads to the services: then only the join API has one. */
+  readonly forAllServices: boolean;
 }
 
 const service = ec2.InterfaceVpcEndpointAwsService;
@@ -20,7 +22,11 @@ const forFunctions = {
 /** Needed by Fargate to start a task: image and logs. */
 const forTasks = { EcrApi: service.ECR, EcrDocker: service.ECR_DOCKER, Logs: service.CLOUDWATCH_LOGS };
 
-/** The AWS services that the cell reaches. There is no NAT: what is not here cannot be reached. */
+/**
+ * The AWS services that the cell reaches, besides S3 and DynamoDB, whose endpoints are free. Without NAT what is not here
+ * cannot be reached. The one of execute-api always stands: the join API is private, which means that it has no address
+ * outside this endpoint, and it believes a caller to be in the cell by nothing but `aws:SourceVpce`.
+ */
 export class CellEndpoints extends Construct {
   /** Tasks call the join API through this one; the API accepts nobody else. */
   readonly executeApi: ec2.InterfaceVpcEndpoint;
@@ -49,6 +55,7 @@ export class CellEndpoints extends Construct {
         open: false,
       });
     this.executeApi = add('ExecuteApi', service.APIGATEWAY);
+    if (!props.forAllServices) return;
     for (const [name, endpointService] of Object.entries({ ...forFunctions, ...forTasks }))
       add(name, endpointService);
   }

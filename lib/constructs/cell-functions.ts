@@ -4,6 +4,7 @@ import * as targets from 'aws-cdk-lib/aws-events-targets';
 import type { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type * as z from 'zod';
 import { envSchema as alarmsEnv } from '../../lambdas/alarms/env.ts';
@@ -59,10 +60,14 @@ export class CellFunctions extends Construct {
   readonly document: string;
   readonly scope: CellScope;
   readonly functions: readonly lambda.Function[];
+  /** Of each function, by its name as part of an output's. */
+  readonly logGroups: Readonly<Record<string, ILogGroup>>;
 
   constructor(scope: Construct, id: string, props: CellFunctionsProps) {
     super(scope, id);
     const { config, fleet, network, state } = props;
+    const logGroups: Record<string, ILogGroup> = {};
+    this.logGroups = logGroups;
     this.queues = new LookQueues(this, 'Queues');
     const backups = new BackupAccess(this, 'BackupAccess', {
       cellId: props.cellId,
@@ -95,6 +100,7 @@ export class CellFunctions extends Construct {
       statements: joinPolicy(stateScope, this.scope),
       logRetentionDays,
     });
+    logGroups.Join = join.logGroup;
     backups.lentBy(join.role);
     new JoinRoutes(this, 'JoinRoutes', { address: fleet.joinAddress, handler: join.function });
 
@@ -107,7 +113,8 @@ export class CellFunctions extends Construct {
       statements: PolicyStatement[],
       network: { readonly network?: typeof inVpc } = { network: inVpc },
     ) => {
-      const { function: worker } = new ControlFunction(this, `${duty[0]?.toUpperCase()}${duty.slice(1)}`, {
+      const name = `${duty[0]?.toUpperCase()}${duty.slice(1)}`;
+      const { function: worker, logGroup } = new ControlFunction(this, name, {
         name: duty,
         description,
         envSchema,
@@ -117,6 +124,7 @@ export class CellFunctions extends Construct {
         logRetentionDays,
         ...network,
       });
+      logGroups[name] = logGroup;
       // One pass over one tenant can take its time: a batch of one keeps tenants from waiting for each other.
       const batchSize = duty === 'sweep' ? 5 : 1;
       const queue = this.queues.byDuty[duty];

@@ -34,6 +34,7 @@ export interface ControlFunctionProps<S extends z.ZodObject> {
 export class ControlFunction<S extends z.ZodObject> extends Construct {
   readonly function: lambda.Function;
   readonly role: iam.IRole;
+  readonly logGroup: logs.ILogGroup;
 
   constructor(scope: Construct, id: string, props: ControlFunctionProps<S>) {
     super(scope, id);
@@ -46,6 +47,7 @@ export class ControlFunction<S extends z.ZodObject> extends Construct {
       description: `etcd-nanny: function ${props.name}`,
     });
     this.role = role;
+    this.logGroup = logGroup;
     const inNetwork = props.network ? networkInterfaces() : [];
     const statements = [writeLogs(logGroup), ...inNetwork, ...props.statements];
     for (const statement of statements) role.addToPolicy(statement);

@@ -28,6 +28,8 @@ export interface MemberTaskProps {
 /** Task definition of a member. Size, disk and identity come with each RunTask, so one per kind of disk is enough. */
 export class MemberTask extends Construct {
   readonly definition: ecs.FargateTaskDefinition;
+  /** What members of this definition run. */
+  readonly imageUri: string;
 
   constructor(scope: Construct, id: string, props: MemberTaskProps) {
     super(scope, id);
@@ -73,6 +75,7 @@ export class MemberTask extends Construct {
         startPeriod: Duration.seconds(60),
       },
     });
+    this.imageUri = container.imageName;
     container.addMountPoints({
       sourceVolume: memberVolumeName,
       containerPath: memberDataDir,

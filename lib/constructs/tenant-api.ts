@@ -1,19 +1,23 @@
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as apigatewayv2 from 'aws-cdk-lib/aws-apigatewayv2';
-import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpIamAuthorizer, HttpJwtAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import type { JwtConfig } from '../config.ts';
 
 export interface TenantApiProps {
   readonly handler: lambda.IFunction;
   readonly logRetentionDays: number;
+  /** @default callers sign with SigV4, and IAM says which paths they may call */
+  readonly jwt?: JwtConfig | undefined;
 }
 
-/** The public HTTP API. Every call is signed (SigV4); paths and bodies are the api function's business. */
+/** The public HTTP API. No call goes through unproven; what a token may touch, paths and bodies are the api function's business. */
 export class TenantApi extends Construct {
   readonly api: apigatewayv2.HttpApi;
+  readonly accessLog: logs.ILogGroup;
 
   constructor(scope: Construct, id: string, props: TenantApiProps) {
     super(scope, id);
@@ -26,12 +30,15 @@ export class TenantApi extends Construct {
       path: '/v1/{proxy+}',
       methods: [apigatewayv2.HttpMethod.ANY],
       integration: new HttpLambdaIntegration('Function', props.handler),
-      authorizer: new HttpIamAuthorizer(),
+      authorizer: props.jwt
+        ? new HttpJwtAuthorizer('Jwt', props.jwt.issuer, { jwtAudience: props.jwt.audience })
+        : new HttpIamAuthorizer(),
     });
     const accessLog = new logs.LogGroup(this, 'AccessLog', {
       retention: props.logRetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
+    this.accessLog = accessLog;
     new apigatewayv2.HttpStage(this, 'Stage', {
       httpApi: this.api,
       stageName: '$default',

@@ -15,6 +15,8 @@ export interface Caller {
   readonly sessionName?: string;
   /** Given to AssumeRole: the session may do what the role may and this allows too. */
   readonly sessionPolicy?: readonly Statement[];
+  /** Proven by a token instead of a signature; the claims that it carries. */
+  readonly claims?: Readonly<Record<string, unknown>>;
 }
 
 export interface RawRequest {
@@ -72,6 +74,11 @@ export interface RawService {
    * then checks a hexadecimal x-amz-content-sha256 against what it read; the signature covers that header.
    */
   readonly streamsBody?: boolean;
+  /**
+   * Asked before the signature: who a caller is that proves it in another way. Undefined: by its signature.
+   * @throws AwsError when the proof is bad
+   */
+  identify?(request: Omit<RawRequest, 'body' | 'stream'>): Promise<Caller> | undefined;
   /** Operation name for faults and logs, and what IAM has to allow. */
   describe(request: RawRequest, caller: Caller): { operation: string; authorizations: Authorization[] };
   handle(request: RawRequest, caller: Caller): Promise<RawResponse>;

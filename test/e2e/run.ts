@@ -24,6 +24,7 @@ const topics = readdirSync(folder)
  */
 const proving = [
   'alarms',
+  'authority',
   'backup-again',
   'backup-clone',
   'backup-disks',
@@ -33,6 +34,7 @@ const proving = [
   'backup-lost',
   'backup-restore',
   'ca-rollover',
+  'cells',
   'fleet',
   'nanny-backup',
   'nanny-points',

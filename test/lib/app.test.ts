@@ -5,3 +5,5 @@ import './suites/network.ts';
 import './suites/member-task.ts';
 import './suites/control-plane.ts';
 import './suites/policies.ts';
+import './suites/egress.ts';
+import './suites/conventions.ts';

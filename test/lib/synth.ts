@@ -44,6 +44,14 @@ export const lastingContext = {
   nodeImageUri: '111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/nanny:7',
 };
 
+/** Everything that can be more than one, or other than usual, at once. */
+export const fullContext = {
+  ...lastingContext,
+  cells: 3,
+  egress: 'nat',
+  jwt: { issuer: 'https://login.example.com/', audience: ['etcd-nanny'] },
+};
+
 const known = new Map<string, Promise<Synthesized>>();
 
 /** Builds the real app, each variant once. Throws when cdk-nag or CloudFormation's own rules object. */

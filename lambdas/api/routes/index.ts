@@ -4,6 +4,7 @@ import { listBackups, proveBackup, takeBackup } from './backups.ts';
 import { getConnection } from './connection.ts';
 import { postCredentials } from './credentials.ts';
 import { deleteTenant } from './delete-tenant.ts';
+import { getFleet } from './fleet.ts';
 import { getFleetPatch, postFleetPatch, resumeFleetPatch, stopFleetPatch } from './fleet-patch.ts';
 import { hibernateTenant, wakeTenant } from './hibernate.ts';
 import { getOperation, getTimeline, listOperations } from './history.ts';
@@ -39,6 +40,7 @@ export const endpoints: readonly Endpoint[] = [
   postCredentials,
   getConnection,
   getVersions,
+  getFleet,
   postFleetPatch,
   getFleetPatch,
   stopFleetPatch,

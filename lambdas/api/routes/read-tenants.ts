@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { tenantDocumentSchema } from '../../core/tenant-document.ts';
+import { holds } from '../authority.ts';
 import { endpoint } from '../endpoint.ts';
 import { noQuery, pageQuery, tenantPageSchema, tenantParams } from '../schemas.ts';
 import { documentOf, requireTenant } from '../tenant-access.ts';
@@ -23,14 +24,17 @@ export const listTenants = endpoint({
   path: '/v1/tenants',
   operationId: 'listTenants',
   summary: 'All tenants in the order of their names',
-  description: 'The list follows changes within about a second; each tenant in it is read as it is now.',
+  description:
+    'The list follows changes within about a second; each tenant in it is read as it is now. With a token it has those ' +
+    'tenants only that the token gives authority over: a page may then have fewer than `limit`, or none, and a cursor.',
   params: z.strictObject({}),
   query: pageQuery,
   answers: { 200: { description: 'One page', schema: tenantPageSchema } },
   refusals: [],
-  async handle({ query }, { deps }) {
+  async handle({ query }, { deps, caller }) {
     const page = await deps.store.list(query);
-    const records = await Promise.all(page.items.map((tenantId) => deps.store.get(tenantId)));
+    const ids = page.items.filter((tenantId) => holds(caller.authority, tenantId));
+    const records = await Promise.all(ids.map((tenantId) => deps.store.get(tenantId)));
     const items = await Promise.all(
       records.flatMap((tenant) => (tenant === undefined ? [] : [documentOf(deps, tenant)])),
     );

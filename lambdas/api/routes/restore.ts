@@ -9,6 +9,7 @@ import { pinSource } from '../../core/restore/pin.ts';
 import { revisionsBeyond } from '../../core/restore/source.ts';
 import { tenantDocumentSchema } from '../../core/tenant-document.ts';
 import { compareVersions } from '../../core/version-order.ts';
+import { requireTenantAuthority } from '../authority.ts';
 import { type Context, endpoint } from '../endpoint.ts';
 import { problemsOf } from '../issues.ts';
 import { newOperation, record } from '../operations.ts';
@@ -91,7 +92,8 @@ export const restoreTenant = endpoint({
   },
   refusals: [403, 404, 409, 413, 415, 422],
   async handle({ params: { tenantId }, body: { to, into, dryRun, version } }, context) {
-    const { deps } = context;
+    const { deps, caller } = context;
+    if (into !== undefined) requireTenantAuthority(caller.authority, into);
     const living = await deps.store.get(tenantId);
     const source = living ?? (await deletedTenant(deps, tenantId, into));
     if (living !== undefined) refuse(living, into);

@@ -1,5 +1,6 @@
 import { AwsError, type Caller, type RawRequest, type RawResponse } from '../../aws/service.ts';
 import type { InvokeResult } from '../lambda/worker.ts';
+import type { JwtAuthorizer } from './jwt.ts';
 
 /** One API of either kind, as the endpoint sees it. */
 export interface Api {
@@ -27,6 +28,8 @@ export interface Route {
   readonly resource: string;
   readonly parameters: Readonly<Record<string, string>>;
   readonly functionArn: string;
+  /** Instead of a signature. */
+  readonly jwt?: JwtAuthorizer;
   /** `execute-api:Invoke` on this ARN must be allowed. */
   readonly arn: string;
 }

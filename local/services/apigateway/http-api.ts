@@ -13,13 +13,20 @@ import {
   type Route,
   specificity,
 } from './api.ts';
+import { claimTexts, type JwtAuthorizer } from './jwt.ts';
 
-/** An HTTP API (AWS::ApiGatewayV2) with IAM routes and Lambda proxy payload 2.0 on its `$default` stage. */
+/** An HTTP API (AWS::ApiGatewayV2) with IAM or JWT routes and Lambda proxy payload 2.0 on its `$default` stage. */
 export class HttpApi implements Api {
   readonly kind = 'http';
   readonly id: string;
   readonly #context: ApiContext;
-  readonly #routes: { method: string; path: string; key: string; functionArn: string }[] = [];
+  readonly #routes: {
+    method: string;
+    path: string;
+    key: string;
+    functionArn: string;
+    jwt?: JwtAuthorizer | undefined;
+  }[] = [];
 
   constructor(id: string, context: ApiContext) {
     this.id = id;
@@ -27,9 +34,9 @@ export class HttpApi implements Api {
   }
 
   /** `routeKey`: `ANY /v1/{proxy+}` or `$default`. */
-  addRoute(routeKey: string, functionArn: string): void {
+  addRoute(routeKey: string, functionArn: string, jwt?: JwtAuthorizer): void {
     const [method = '', path = '$default'] = routeKey.split(' ');
-    this.#routes.push({ method, path, key: routeKey, functionArn });
+    this.#routes.push({ method, path, key: routeKey, functionArn, jwt });
     const rank = (route: { method: string; path: string }): string =>
       route.path === '$default' ? 'z' : `${specificity(route.path)}${route.method === 'ANY' ? 1 : 0}`;
     this.#routes.sort((a, b) => rank(a).localeCompare(rank(b)));
@@ -45,6 +52,7 @@ export class HttpApi implements Api {
         resource: route.path,
         parameters,
         functionArn: route.functionArn,
+        ...(route.jwt && { jwt: route.jwt }),
         arn: `arn:aws:execute-api:${this.#context.region}:${this.#context.accountId}:${this.id}/${stage}/${request.method}${path}`,
       };
     }
@@ -78,7 +86,6 @@ export class HttpApi implements Api {
     for (const [name, value] of request.query)
       query[name] = name in query ? `${query[name]},${value}` : value;
     const domainName = `${this.id}.execute-api.${this.#context.region}.amazonaws.com`;
-    const userId = this.#context.userId(caller);
     const { body, isBase64Encoded } = proxyBody(request);
     return {
       version: '2.0',
@@ -91,17 +98,7 @@ export class HttpApi implements Api {
       requestContext: {
         accountId: this.#context.accountId,
         apiId: this.id,
-        authorizer: {
-          iam: {
-            accessKey: caller.accessKeyId,
-            accountId: caller.accountId,
-            callerId: userId,
-            cognitoIdentity: null,
-            principalOrgId: null,
-            userArn: caller.principalArn,
-            userId,
-          },
-        },
+        authorizer: this.#authorizer(caller),
         domainName,
         domainPrefix: this.id,
         http: {
@@ -120,6 +117,22 @@ export class HttpApi implements Api {
       ...(Object.keys(route.parameters).length ? { pathParameters: route.parameters } : {}),
       ...(body ? { body } : {}),
       isBase64Encoded,
+    };
+  }
+
+  #authorizer(caller: Caller): unknown {
+    if (caller.claims) return { jwt: { claims: claimTexts(caller.claims), scopes: null } };
+    const userId = this.#context.userId(caller);
+    return {
+      iam: {
+        accessKey: caller.accessKeyId,
+        accountId: caller.accountId,
+        callerId: userId,
+        cognitoIdentity: null,
+        principalOrgId: null,
+        userArn: caller.principalArn,
+        userId,
+      },
     };
   }
 }

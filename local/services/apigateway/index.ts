@@ -13,8 +13,9 @@ import type { Iam } from '../../iam/iam.ts';
 import type { CloudWatch } from '../cloudwatch/index.ts';
 import { ThrottledError } from '../lambda/function.ts';
 import type { Invoker } from '../lambda/index.ts';
-import { type Api, type ApiCall, type ApiContext, functionArnOf, message } from './api.ts';
+import { type Api, type ApiCall, type ApiContext, functionArnOf, message, type Route } from './api.ts';
 import { HttpApi } from './http-api.ts';
+import { type JwtAuthorizer, jwtAuthorizer } from './jwt.ts';
 import { RestApi } from './rest-api.ts';
 
 export interface ApiGatewayDeps {
@@ -40,6 +41,7 @@ const acceptedTypes = [
 export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): ApiGateway {
   const apis = new Map<string, Api>();
   const integrations = new Map<string, string>();
+  const authorizers = new Map<string, JwtAuthorizer>();
 
   const apiContext: ApiContext = {
     accountId: context.accountId,
@@ -84,6 +86,22 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
   const service: RawService = {
     kind: 'raw',
     name: 'execute-api',
+    identify(request) {
+      let route: Route;
+      try {
+        const { api, call } = callOf({ ...request, body: Buffer.alloc(0) });
+        route = api.match(call);
+      } catch {
+        // What is wrong with it is told after the signature, as ever.
+        return undefined;
+      }
+      return route.jwt?.check(request.headers.authorization).then((claims) => ({
+        accessKeyId: '',
+        accountId: context.accountId,
+        principalArn: `${String(claims.iss)}#${String(claims.sub)}`,
+        claims,
+      }));
+    },
     describe(request) {
       const { api, call } = callOf(request);
       const route = api.match(call);
@@ -95,7 +113,7 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
         );
       return {
         operation: route.key,
-        authorizations: [{ action: 'execute-api:Invoke', resource: route.arn }],
+        authorizations: route.jwt ? [] : [{ action: 'execute-api:Invoke', resource: route.arn }],
       };
     },
     async handle(request: RawRequest, caller: Caller) {
@@ -119,7 +137,15 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
         // No such API: the format of HTTP APIs.
       }
       const answer = message(error.status, errorText(kind, error));
-      return { ...answer, headers: { ...answer.headers, 'x-amzn-errortype': error.code } };
+      const challenge = error.details['www-authenticate'];
+      return {
+        ...answer,
+        headers: {
+          ...answer.headers,
+          'x-amzn-errortype': error.code,
+          ...(typeof challenge === 'string' && { 'www-authenticate': challenge }),
+        },
+      };
     },
   };
 
@@ -129,6 +155,7 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
       {
         types: [
           'AWS::ApiGatewayV2::Api',
+          'AWS::ApiGatewayV2::Authorizer',
           'AWS::ApiGatewayV2::Integration',
           'AWS::ApiGatewayV2::Route',
           'AWS::ApiGatewayV2::Stage',
@@ -169,6 +196,14 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
       const ApiEndpoint = `https://${id}.execute-api.${context.region}.amazonaws.com`;
       return { ref: id, attributes: { ApiId: id, ApiEndpoint } };
     }
+    if (type === 'AWS::ApiGatewayV2::Authorizer') {
+      const { AuthorizerType, IdentitySource, JwtConfiguration } = properties;
+      if (AuthorizerType !== 'JWT' || String(IdentitySource) !== '$request.header.Authorization')
+        throw new Error('only JWT authorizers of the header Authorization are known');
+      const { Issuer: issuer, Audience: audience } = JwtConfiguration;
+      authorizers.set(id, jwtAuthorizer({ issuer, audience, now: Date.now, fetch }));
+      return { ref: id, attributes: { AuthorizerId: id } };
+    }
     if (type === 'AWS::ApiGatewayV2::Integration') {
       if (properties.IntegrationType !== 'AWS_PROXY' || properties.PayloadFormatVersion !== '2.0')
         throw new Error('only Lambda proxy integrations with payload format 2.0 are known');
@@ -182,8 +217,10 @@ export function createApiGateway(context: CloudContext, deps: ApiGatewayDeps): A
     const api = apis.get(properties.ApiId);
     const functionArn = integrations.get(String(properties.Target).replace('integrations/', ''));
     if (!(api instanceof HttpApi) || !functionArn) throw new Error('its API or integration is not known');
-    requireIam(properties.AuthorizationType);
-    api.addRoute(properties.RouteKey, functionArn);
+    const jwt = properties.AuthorizationType === 'JWT' ? authorizers.get(properties.AuthorizerId) : undefined;
+    if (jwt === undefined) requireIam(properties.AuthorizationType);
+    if (properties.AuthorizationScopes) throw new Error('scopes of routes are not known');
+    api.addRoute(properties.RouteKey, functionArn, jwt);
     return { ref: id, attributes: { RouteId: id } };
   }
 

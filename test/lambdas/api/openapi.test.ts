@@ -15,6 +15,7 @@ test('every route is described, with its refusals as problem+json', async () => 
   ).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
   expect(routes.sort()).toEqual([
     'DELETE /v1/tenants/{tenantId}',
+    'GET /v1/fleet',
     'GET /v1/fleet/patch',
     'GET /v1/tenants',
     'GET /v1/tenants/{tenantId}',

@@ -83,3 +83,18 @@ describe('a new tenant', () => {
     expect(await cellOf('late')).toBe('c2');
   });
 });
+
+test('the fleet says how full each cell is', async () => {
+  await create('aa', { members: 5 });
+  await create('bb');
+  const { body } = await world.send('GET', '/v1/fleet');
+  expect(body).toEqual({
+    tenants: 2,
+    maxTenants: 1000,
+    cells: [
+      { cell: 'c1', tenants: 1, members: 5, maxTenantsPerCell: 3 },
+      { cell: 'c2', tenants: 1, members: 3, maxTenantsPerCell: 3 },
+      { cell: 'c3', tenants: 0, members: 0, maxTenantsPerCell: 3 },
+    ],
+  });
+});

@@ -73,6 +73,7 @@ export function createWorld(options: Partial<ApiDeps> = {}) {
     versions: { default: '3.6.16', offered: ['3.5.35', '3.6.15', '3.6.16'] },
     maxTenants: 10,
     maxTenantsPerCell: 10,
+    authority: { kind: 'iam' },
     ...options,
   };
   const app = createApp(deps);

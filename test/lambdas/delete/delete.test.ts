@@ -14,12 +14,15 @@ async function remains(world: World): Promise<string[]> {
     if (state === 'pending' || state === 'running') found.push(`${kind} operation ${state}`);
     if (kind === 'delete' && state !== 'succeeded') found.push(`delete ${state}`);
   }
+  for (const id of Object.keys(await world.store.places('cell-1'))) found.push(`the place of ${id}`);
   if (world.messagesPending > 0) found.push(`${world.messagesPending} messages`);
   return found;
 }
 
 async function createdWorld(options: WorldOptions): Promise<World> {
   const world = new World(options);
+  const at = world.clock.now().toISOString();
+  await world.store.takePlace('cell-1', 'acme', { members: 3, at }, 1);
   await world.createTenant('acme');
   await untilHealthy(world, 'acme');
   return world;

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   flat,
+  fullContext,
   type Json,
   lastingContext,
   localContext,
@@ -41,6 +42,135 @@ describe('what must survive', () => {
       'AWS::ServiceDiscovery::PrivateDnsNamespace': 'Namespace9B63B8C8',
       'AWS::EC2::VPC': 'Vpc8378EB38',
     });
+  });
+
+  it('keeps the logical ids of everything that holds state or that members hang on, in every cell', async () => {
+    const three = await synthesize(fullContext);
+    const kept =
+      /DynamoDB::Table|S3::Bucket$|KMS::Key|ECS::Cluster|PrivateDnsNamespace|EC2::(VPC|Subnet|SecurityGroup)$|ApiGateway::RestApi|ApiGatewayV2::Api$|SQS::Queue$/;
+    const ids = Object.fromEntries(
+      Object.entries(three.templates).map(([stack, template]: [string, Json]) => [
+        stack,
+        Object.entries<Json>(template.Resources)
+          .filter(([, { Type, DeletionPolicy }]) => kept.test(Type) || DeletionPolicy === 'Retain')
+          .map(([id]) => id)
+          .sort(),
+      ]),
+    );
+    expect(ids).toMatchInlineSnapshot(`
+      {
+        "prod-c1-fleet": [
+          "ClusterEB0386A7",
+          "JoinApi70321DEE",
+          "MemberLogs43CB3BC7",
+          "Namespace9B63B8C8",
+        ],
+        "prod-c1-network": [
+          "EndpointsSecurityGroup252B86E5",
+          "FunctionSecurityGroup37F9C17C",
+          "NatPublic1Subnet2E618151",
+          "NatPublic2Subnet3E0C8CBC",
+          "NatPublic3Subnet69470E96",
+          "TaskSecurityGroup2D2EA438",
+          "Vpc8378EB38",
+          "VpcmembersSubnet1Subnet368FFA4E",
+          "VpcmembersSubnet2Subnet21E1225F",
+          "VpcmembersSubnet3Subnet3B1996B6",
+        ],
+        "prod-c2-fleet": [
+          "ClusterEB0386A7",
+          "JoinApi70321DEE",
+          "MemberLogs43CB3BC7",
+          "Namespace9B63B8C8",
+        ],
+        "prod-c2-network": [
+          "EndpointsSecurityGroup252B86E5",
+          "FunctionSecurityGroup37F9C17C",
+          "NatPublic1Subnet2E618151",
+          "NatPublic2Subnet3E0C8CBC",
+          "NatPublic3Subnet69470E96",
+          "TaskSecurityGroup2D2EA438",
+          "Vpc8378EB38",
+          "VpcmembersSubnet1Subnet368FFA4E",
+          "VpcmembersSubnet2Subnet21E1225F",
+          "VpcmembersSubnet3Subnet3B1996B6",
+        ],
+        "prod-c3-fleet": [
+          "ClusterEB0386A7",
+          "JoinApi70321DEE",
+          "MemberLogs43CB3BC7",
+          "Namespace9B63B8C8",
+        ],
+        "prod-c3-network": [
+          "EndpointsSecurityGroup252B86E5",
+          "FunctionSecurityGroup37F9C17C",
+          "NatPublic1Subnet2E618151",
+          "NatPublic2Subnet3E0C8CBC",
+          "NatPublic3Subnet69470E96",
+          "TaskSecurityGroup2D2EA438",
+          "Vpc8378EB38",
+          "VpcmembersSubnet1Subnet368FFA4E",
+          "VpcmembersSubnet2Subnet21E1225F",
+          "VpcmembersSubnet3Subnet3B1996B6",
+        ],
+        "prod-control-plane": [
+          "CellC1QueuesBackupCC26A9ED",
+          "CellC1QueuesBackupDeadFB2ACA06",
+          "CellC1QueuesCreate7D8BA9E1",
+          "CellC1QueuesCreateDead21BE05F7",
+          "CellC1QueuesDelete1B1DF84A",
+          "CellC1QueuesDeleteDead0FE5774B",
+          "CellC1QueuesPatch58D75BA3",
+          "CellC1QueuesPatchDead24467F49",
+          "CellC1QueuesRemediate97568168",
+          "CellC1QueuesRemediateDeadC11DF3E2",
+          "CellC1QueuesRestoreDead8103F291",
+          "CellC1QueuesRestoreED1959A6",
+          "CellC1QueuesScaleCD76C6EE",
+          "CellC1QueuesScaleDead4CB9A3B0",
+          "CellC1QueuesSweep575D6C0A",
+          "CellC1QueuesSweepDead377D8C0A",
+          "CellC2QueuesBackupDead7A5FE8A3",
+          "CellC2QueuesBackupE09F8A69",
+          "CellC2QueuesCreate26B6D466",
+          "CellC2QueuesCreateDeadF06EB53E",
+          "CellC2QueuesDeleteDF134750",
+          "CellC2QueuesDeleteDead5814FA4A",
+          "CellC2QueuesPatchBCFD8A69",
+          "CellC2QueuesPatchDead0FD74BF2",
+          "CellC2QueuesRemediate55348DDE",
+          "CellC2QueuesRemediateDeadA92AF0D9",
+          "CellC2QueuesRestoreBE3AFDC8",
+          "CellC2QueuesRestoreDeadE9623773",
+          "CellC2QueuesScale00AA2A16",
+          "CellC2QueuesScaleDead85F26FD3",
+          "CellC2QueuesSweep34F4C234",
+          "CellC2QueuesSweepDeadC3DA7FF7",
+          "CellC3QueuesBackupDead781CE6D3",
+          "CellC3QueuesBackupECD05FEE",
+          "CellC3QueuesCreateDeadF3BA3D9E",
+          "CellC3QueuesCreateF610D49C",
+          "CellC3QueuesDelete25EC0585",
+          "CellC3QueuesDeleteDead77A014A8",
+          "CellC3QueuesPatch716F9FA3",
+          "CellC3QueuesPatchDeadB6666EDF",
+          "CellC3QueuesRemediateDeadBAD75C9B",
+          "CellC3QueuesRemediateF9744100",
+          "CellC3QueuesRestore5705CAD4",
+          "CellC3QueuesRestoreDeadA5FAAC62",
+          "CellC3QueuesScale4A28C016",
+          "CellC3QueuesScaleDeadAED1DB9D",
+          "CellC3QueuesSweep42CA9735",
+          "CellC3QueuesSweepDead9014863E",
+          "TenantApi2B2B6093",
+        ],
+        "prod-state": [
+          "Backups9A29A52D",
+          "Key961B73FD",
+          "TableCD117FA1",
+        ],
+      }
+    `);
   });
 
   it('has no physical name, so that it can be replaced', () => {
