@@ -164,17 +164,27 @@ describe('retention', () => {
 
 test('written twice, before and after a crash, it is one', async () => {
   const store = new InMemoryTenantStore({ now: () => new Date(begunAt) });
-  const restore = { kind: 'backup', key: beginning.key, sha256: 'f', bytes: 1, revision: 150, bumpRevision: bump } as const;
-  const tenant = lostQuorum({}, {
-    incarnation: {
-      state: 'booting',
-      number: 2,
-      token: 'c0ffee'.repeat(5),
-      initialCluster: { maaaaaaaa: 'https://10.0.0.1:2380' },
-      bootedAt: beginning.contentAt,
-      restore,
+  const restore = {
+    kind: 'backup',
+    key: beginning.key,
+    sha256: 'f',
+    bytes: 1,
+    revision: 150,
+    bumpRevision: bump,
+  } as const;
+  const tenant = lostQuorum(
+    {},
+    {
+      incarnation: {
+        state: 'booting',
+        number: 2,
+        token: 'c0ffee'.repeat(5),
+        initialCluster: { maaaaaaaa: 'https://10.0.0.1:2380' },
+        bootedAt: beginning.contentAt,
+        restore,
+      },
     },
-  });
+  );
   for (const seconds of [0, 30]) await noteBeginning({ store }, tenant, new Date(begunAt + seconds * 1_000));
   const [noted, ...more] = await store.listBackups('acme');
   expect(more).toEqual([]);
