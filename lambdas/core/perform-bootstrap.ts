@@ -7,8 +7,8 @@ import type { Ids, TenantStore } from './ports.ts';
 
 /** The two ends of a coordinated bootstrap: a cluster that has formed, or an attempt that is given up. */
 export interface BootstrapDeps {
-  readonly ids: Pick<Ids, 'clusterToken' | 'ulid'>;
-  readonly store: Pick<TenantStore, 'listBackups' | 'putBackup'>;
+  readonly ids: Pick<Ids, 'clusterToken'>;
+  readonly store: Pick<TenantStore, 'putBackup'>;
 }
 
 export function bootstrapPerformers(deps: BootstrapDeps): Performers {

@@ -15,7 +15,7 @@ export interface CreateDeps {
   readonly pki: Pki;
   readonly ids: Ids;
   readonly clock: Clock;
-  readonly store: Pick<TenantStore, 'listBackups' | 'putBackup'>;
+  readonly store: Pick<TenantStore, 'putBackup'>;
 }
 
 const zonesOf = (cell: Cell): string[] => cell.subnets.map((subnet) => subnet.zone);

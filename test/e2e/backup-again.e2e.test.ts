@@ -65,7 +65,7 @@ describe('users that were made after the last full backup', () => {
     expect(await wrongWithUsers(cloud, 'users')).toEqual([]);
     await loseAll('users');
     expect(await wrongWithUsers(cloud, 'users')).toEqual([]);
-  });
+  }, 800_000);
 });
 
 describe('everything is lost between a restore and its first full backup', () => {
@@ -94,7 +94,7 @@ describe('everything is lost between a restore and its first full backup', () =>
     expect(await keysIn('again')).toEqual(wanted.keys);
     const lines = (await timelineOf(cloud, 'again')).map(({ message }) => message);
     expect(lines.filter((line) => /what incarnation 2 began from/.test(line))).not.toEqual([]);
-  });
+  }, 500_000);
 
   test('and it is deleted: it comes back under another name, as long as its backups are kept', async () => {
     const before = await keysIn('again');

@@ -17,6 +17,7 @@ import { isAlive, isRunning, isWanted, type Task } from './fargate.ts';
 import { controlPlane } from './network.ts';
 import type { Node, NodesOptions, Route } from './node.ts';
 import { type Disk, Raft, type RaftWorld } from './raft.ts';
+import { ship, stateOf } from './shipping.ts';
 import { statusOf } from './status.ts';
 import { runWorker } from './workers.ts';
 
@@ -61,7 +62,7 @@ export class Nodes implements NannyClient {
     const ended = (task: Task): void => {
       const node = this.byName.get(task.memberName);
       if (node === undefined) return;
-      this.#ship(node, true);
+      ship(node, this.bucket, () => this.#o.random.int(0, 6));
       node.listens = false;
       node.state = 'stopped';
       const by = task.endedBy === 'fault' ? 'fault' : 'control-plane';
@@ -83,7 +84,7 @@ export class Nodes implements NannyClient {
   contentOf(task: Task): Snapshot | undefined {
     const { raft, disk } = this.byName.get(task.memberName) ?? {};
     if (!raft || !disk || (disk.gone !== undefined && !disk.kept)) return undefined;
-    return { content: raft.content(disk), revision: raft.baseRevision + disk.writes };
+    return stateOf(raft, disk);
   }
 
   nodes(): Node[] {
@@ -123,7 +124,7 @@ export class Nodes implements NannyClient {
   loseDisk(node: Node): void {
     const { raft, disk } = node;
     if (!raft || !disk || disk.gone) return;
-    this.#ship(node, true);
+    ship(node, this.bucket, () => this.#o.random.int(0, 6));
     node.state = 'data-lost';
     this.#exited(node, 'the write-ahead log cannot be read');
     raft.destroy(disk, 'fault');
@@ -354,23 +355,6 @@ export class Nodes implements NannyClient {
     if (isRunning(task)) this.#o.fargate.end(task, 'Essential container exited', 'itself');
   }
 
-  /**
-   * What its etcd has applied is in S3 a moment later, as far as it is told to ship. One that ends may take a segment with
-   * it that was not closed: nothing that it has told of.
-   */
-  #ship({ shipping, raft, disk }: Node, ends = false): void {
-    if (!shipping?.order.ship || !raft || !disk?.up || !disk.opened) return;
-    const { prefix, afterRevision } = shipping.order;
-    const content = raft.content(disk);
-    const reached = raft.baseRevision + disk.writes;
-    const open = ends ? Math.min(reached - shipping.revision, this.#o.random.int(0, 6)) : 0;
-    const missing = Math.max(0, open);
-    this.bucket.ship(prefix, afterRevision + 1, {
-      content: content.slice(0, content.length - missing),
-      revision: reached - missing,
-    });
-  }
-
   async #boot(node: Node, answer: Extract<JoinAnswer, { answer: 'boot' }>): Promise<void> {
     const { clock } = this.#o;
     const args = answer.etcdArguments;
@@ -497,7 +481,7 @@ export class Nodes implements NannyClient {
 
   #statusOf(node: Node): NannyStatus {
     const { network, clock } = this.#o;
-    this.#ship(node);
+    ship(node, this.bucket);
     return statusOf(node, clock.now(), {
       ofDisk: (disk) => this.ofDisk(disk),
       reaches: (other) => network.opens(node.task, other.task),

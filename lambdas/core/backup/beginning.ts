@@ -1,26 +1,24 @@
 import { type Backup, incarnationOfKey } from '../model/backup.ts';
 import type { TenantRecord } from '../model/tenant.ts';
-import type { Ids, TenantStore } from '../ports.ts';
+import type { TenantStore } from '../ports.ts';
+import { ulidOf } from '../ulid.ts';
 
 export interface BeginningDeps {
-  readonly ids: Pick<Ids, 'ulid'>;
-  readonly store: Pick<TenantStore, 'listBackups' | 'putBackup'>;
+  readonly store: Pick<TenantStore, 'putBackup'>;
 }
 
 /**
  * A restored incarnation's first full backup is there before it serves: what it began from. Without it, a loss of
  * everything in its first seconds would bring back what the restore has taken back: the newest state of the incarnation
- * before. Harmless when done again.
+ * before. Done again it is the same one: its id is made of the incarnation's own random token.
  */
 export async function noteBeginning(deps: BeginningDeps, tenant: TenantRecord, now: Date): Promise<void> {
   const { incarnation, tenantId } = tenant;
   if (incarnation.state !== 'booting' || incarnation.restore === undefined) return;
-  const known = await deps.store.listBackups(tenantId);
-  if (beginningOf(known, incarnation.number) !== undefined) return;
   const { key, sha256, bytes, revision, bumpRevision, madeOf } = incarnation.restore;
   const [member] = Object.keys(incarnation.initialCluster);
   await deps.store.putBackup({
-    backupId: deps.ids.ulid(),
+    backupId: ulidOf(Date.parse(incarnation.bootedAt), incarnation.token),
     tenantId,
     incarnation: incarnation.number,
     key,

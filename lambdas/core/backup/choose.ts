@@ -57,8 +57,11 @@ const damagedSegments = ({ backups }: Catalogue, incarnation: number): Set<strin
       .filter((backup) => backup.incarnation === incarnation)
       .flatMap((backup) => (backup.damagedSegments ?? []).map(({ key }) => key)),
   );
+/** Of two that reach as far, one that was taken goes before what the incarnation began from. */
 const furthestFirst = (a: Backup, b: Backup): number =>
-  b.revision - a.revision || (a.backupId < b.backupId ? 1 : -1);
+  b.revision - a.revision ||
+  Number(a.madeOf !== undefined) - Number(b.madeOf !== undefined) ||
+  (a.backupId < b.backupId ? 1 : -1);
 
 /** Newest first. */
 const incarnationsOf = ({ backups }: Catalogue): number[] =>

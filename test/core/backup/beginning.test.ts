@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { noteBeginning } from '../../../lambdas/core/backup/beginning.ts';
 import { chooseBackup } from '../../../lambdas/core/backup/choose.ts';
 import { keysOf, retain } from '../../../lambdas/core/backup/retention.ts';
 import type { Backup } from '../../../lambdas/core/model/backup.ts';
 import type { Catalogue } from '../../../lambdas/core/step.ts';
+import { ulidMs } from '../../../lambdas/core/ulid.ts';
+import { InMemoryTenantStore } from '../../fakes/in-memory-tenant-store.ts';
+import { lostQuorum } from '../lost-quorum.ts';
 import { histories } from './history.ts';
 
 const bump = 1_000_000_000;
@@ -81,8 +85,10 @@ describe('a restored incarnation without a full backup of its own', () => {
   });
 
   test('its own full backup goes before, whatever its revision', () => {
-    const own = full({ backupId: '06', incarnation: 2, revision: 150 + bump });
-    expect(chooseBackup(newest, catalogueOf([own, beginning]))).toMatchObject({ full: own });
+    for (const backupId of ['04', '06']) {
+      const own = full({ backupId, incarnation: 2, revision: 150 + bump });
+      expect(chooseBackup(newest, catalogueOf([own, beginning]))).toMatchObject({ full: own });
+    }
   });
 
   test('when nothing of it can be used: the same restore once more, never what it had taken back', () => {
@@ -154,4 +160,34 @@ describe('retention', () => {
     expect(keysOf([asleep], [asleep, beginning])).toEqual([]);
     expect(keysOf([asleep, beginning], [asleep, beginning])).toEqual([beginning.key]);
   });
+});
+
+test('written twice, before and after a crash, it is one', async () => {
+  const store = new InMemoryTenantStore({ now: () => new Date(begunAt) });
+  const restore = {
+    kind: 'backup',
+    key: beginning.key,
+    sha256: 'f',
+    bytes: 1,
+    revision: 150,
+    bumpRevision: bump,
+  } as const;
+  const tenant = lostQuorum(
+    {},
+    {
+      incarnation: {
+        state: 'booting',
+        number: 2,
+        token: 'c0ffee'.repeat(5),
+        initialCluster: { maaaaaaaa: 'https://10.0.0.1:2380' },
+        bootedAt: beginning.contentAt,
+        restore,
+      },
+    },
+  );
+  for (const seconds of [0, 30]) await noteBeginning({ store }, tenant, new Date(begunAt + seconds * 1_000));
+  const [noted, ...more] = await store.listBackups('acme');
+  expect(more).toEqual([]);
+  expect(noted).toMatchObject({ incarnation: 2, revision: 150 + bump, madeOf: beginning.madeOf });
+  expect(ulidMs(noted!.backupId)).toBe(begunAt);
 });
