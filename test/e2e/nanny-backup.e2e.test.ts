@@ -136,9 +136,8 @@ describe.each(versions)('backups of etcd %s', (version) => {
     }
   });
 
-  test.skipIf(!version.startsWith('3.5.'))(
-    'a snapshot of 3.5 is opened by 3.6 with the same hash',
-    async () => {
+  if (version.startsWith('3.5.'))
+    test('a snapshot of 3.5 is opened by 3.6 with the same hash', async () => {
       const newer = versions.find((each) => each.startsWith('3.6.'))!;
       const { revision, hash, compactRevision } = truths.at(-1)!;
       const { end } = await scene.work({
@@ -149,8 +148,7 @@ describe.each(versions)('backups of etcd %s', (version) => {
         etcdVersion: newer,
       });
       expect(resultOf(end)).toMatchObject({ revision, hash });
-    },
-  );
+    });
 
   test('what is damaged or missing is named, and never replayed', async () => {
     const [first] = scene.segments();
@@ -213,9 +211,8 @@ describe.each(versions)('backups of etcd %s', (version) => {
     await scene.cluster.ready(victim);
   });
 
-  test.skipIf(version !== versions.find((each) => each.startsWith('3.6.')))(
-    `killed ${kills} times in snapshots and shipping, a nanny leaves nothing half and goes on`,
-    async () => {
+  if (version === versions.find((each) => each.startsWith('3.6.')))
+    test(`killed ${kills} times in snapshots and shipping, a nanny leaves nothing half and goes on`, async () => {
       for (let n = 0; n < 20; n += 1) await scene.put(`heavy/${n}`, Buffer.alloc(700_000, n));
       for (let round = 0; round < kills; round += 1) {
         const key = fullKey(`01KILL${round}`);
@@ -250,7 +247,5 @@ describe.each(versions)('backups of etcd %s', (version) => {
         }
       }
       await until('no upload is left over', () => scene.s3.bucket.uploads.size === 0);
-    },
-    400_000,
-  );
+    }, 400_000);
 });

@@ -1,47 +1,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readAsked } from './asked.ts';
 import { runHistory, tellResult } from './history.ts';
 import { runBatch } from './pool.ts';
 import { drawScript } from './script.ts';
 import { shrink } from './shrink.ts';
 import { happenings, isFailed } from './summary.ts';
 
-/**
- * npm run sim -- --seed N                       that one history, told in full
- * npm run sim -- --seed N --histories N         so many, of consecutive seeds
- * npm run sim -- --explore                      from a seed that nobody has chosen; 1,000, or --histories
- * npm run sim -- --ci                           the seeds that CI runs, and the result where CI adds them up
- *
- * Also: --until-seconds S · --failures N (stops after so many, 3) · --workers N (all cores)
- */
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    histories: { type: 'string' },
-    'until-seconds': { type: 'string' },
-    failures: { type: 'string', default: '3' },
-    workers: { type: 'string', default: String(availableParallelism()) },
-    explore: { type: 'boolean', default: false },
-    ci: { type: 'boolean', default: false },
-  },
-});
-
-/** Always the same ones: a bug that nobody has just made must not stop everybody's landing. Exploring finds those. */
-const ciSeeds = { first: 1, histories: 10_000 };
-
-const single = values.seed !== undefined && !values.histories && !values['until-seconds'];
-const number = (text: string | undefined, otherwise: number): number => {
-  const value = text === undefined ? otherwise : Number(text);
-  if (Number.isNaN(value)) throw new RangeError(`${text} is no number`);
-  return value;
-};
-const first = number(values.seed, values.ci ? ciSeeds.first : Date.now() % 1_000_000_000);
-const endless = values['until-seconds'] === undefined ? undefined : Number.POSITIVE_INFINITY;
-const histories = number(
-  values.histories,
-  values.ci ? ciSeeds.histories : (endless ?? (values.explore ? 1_000 : 1)),
-);
+const asked = readAsked(process.argv.slice(2), Date.now(), availableParallelism());
+if ('say' in asked) {
+  (asked.code === 0 ? console.log : console.error)(asked.say);
+  process.exit(asked.code);
+}
+const { first, histories, single, workers, limitMs, failures, ci } = asked;
 
 if (single) {
   const result = await runHistory(drawScript(first));
@@ -54,9 +25,9 @@ if (single) {
     {
       first,
       histories,
-      workers: number(values.workers, 1),
-      limitMs: number(values['until-seconds'], Number.POSITIVE_INFINITY) * 1_000,
-      failures: number(values.failures, 3),
+      workers,
+      limitMs,
+      failures,
     },
     ({ seed, problems }, done) => {
       if (isFailed({ problems })) console.error(`seed ${seed} fails: ${problems[0]}`);
@@ -85,7 +56,7 @@ if (single) {
   );
   const line = ([what, times]: readonly [string, number]): string => `${what} ${times}`;
   console.log(`In so many histories: ${happenings(summaries).map(line).join(' · ')}.`);
-  if (values.ci) report(failed.length === 0 && done === histories);
+  if (ci) report(failed.length === 0 && done === histories);
   process.exitCode = failed.length === 0 ? 0 : 1;
 }
 

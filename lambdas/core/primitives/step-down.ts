@@ -1,5 +1,6 @@
 import { membersIn } from '../members.ts';
 import type { TenantRecord } from '../model/tenant.ts';
+import { isDead, sicknessOf } from '../sickness.ts';
 import { type Decision, type Observation, step } from '../step.ts';
 import { minorOf, minorZero, versionOf } from '../version-rules.ts';
 import { chooseSuccessor, type Leavers } from './choose.ts';
@@ -23,7 +24,9 @@ export function stepDown(
 ): Decision | undefined {
   const { version } = tenant.spec;
   const view = quorumView(tenant, observation, now);
-  if (view.sick.length > 0 && view.holds && view.downgradeTo !== undefined && tenant.paused === undefined) {
+  // Who is unready for a moment, as after a change of leader, needs nobody to join in its place.
+  const lost = view.sick.some((voter) => isDead(sicknessOf(tenant, voter, observation, now), now));
+  if (lost && view.holds && view.downgradeTo !== undefined && tenant.paused === undefined) {
     return step({ kind: 'downgrade', action: 'cancel', version });
   }
   const stopped = preflight(tenant, view) ?? ready();

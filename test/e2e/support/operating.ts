@@ -66,10 +66,10 @@ export function zonesOf({ members }: TenantDocument): Record<string, number> {
   return counts;
 }
 
-/** The repair of a member was begun and done, and only then the operation went on. */
+/** The repair of the member was begun and done, and only then the operation went on. Others may be unwell for a moment later on. */
 export function expectHealedFirst(lines: readonly string[], victim: string, goesOn: RegExp): void {
   const last = (what: RegExp) => lines.findLastIndex((line) => what.test(line));
-  const begun = last(/Remediation (begins|takes over)/);
+  const begun = last(new RegExp(`Remediation begins: .*${victim}|${victim}.* Remediation takes over`));
   const left = last(new RegExp(`^${victim} leaves`));
   expect(begun, 'the begin of the repair').toBeGreaterThan(-1);
   expect(left, `${victim} to leave after the begin of the repair`).toBeGreaterThan(begun);

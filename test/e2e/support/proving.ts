@@ -1,4 +1,5 @@
 import { paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import { slotAfter } from '../../../lambdas/core/backup/schedule.ts';
 import { type Backup, readDeltaName } from '../../../lambdas/core/model/backup.ts';
 import type { Condition } from '../../../lambdas/core/model/condition.ts';
 import type { Operation } from '../../../lambdas/core/model/operation.ts';
@@ -29,6 +30,20 @@ export interface Proving {
   shipped(more: number, than: number): Promise<number>;
   /** Keys of everything below the tenant's prefix, as an administrator sees it. */
   keys(): Promise<string[]>;
+}
+
+/**
+ * A name whose hour of scheduled backups does not come within the next `minutes`: a topic that says which backup is the
+ * newest must not meet one that nobody asked for.
+ */
+export function betweenBackups(base: string, minutes = 15): string {
+  const spec = { backup: { intervalMinutes: 60, pointInTimeHours: 24, drillHours: 24 } };
+  const now = new Date();
+  for (let index = 0; ; index++) {
+    const tenantId = `${base}-${index}`;
+    const next = slotAfter({ tenantId, spec } as Parameters<typeof slotAfter>[0], now);
+    if (next.getTime() - now.getTime() > minutes * 60_000) return tenantId;
+  }
 }
 
 export function proving(cloud: () => TestCloud, tenantId: string): Proving {

@@ -132,6 +132,28 @@ describe('patch', () => {
     },
   );
 
+  test('leaves a downgrade alone when a member is unready for a moment: only who is lost needs it cancelled', async () => {
+    const world = await created({}, { version: '3.6.16' });
+    await world.changeSpec('acme', 'patch', { version: '3.5.35' });
+    const [cluster] = [...world.members.clusters.values()];
+    await world.until(async () => {
+      const down = (await versionsOf(world)).filter((each) => each === '3.5.35').length;
+      return cluster!.downgradeTo !== undefined && down === 1;
+    }, 90);
+    const swapped = membersIn((await world.store.get('acme'))!, 'voting').find(
+      ({ made }) => made?.version === '3.5.35',
+    )!;
+    world.members.setState(swapped.name, 'not-ready');
+    await world.settle(5);
+    expect(cluster!.downgradeTo).toBeDefined();
+    world.members.setState(swapped.name, 'ready');
+    expect(await settled(world, 1_800)).toEqual([]);
+    expect(await versionsOf(world)).toEqual(['3.5.35', '3.5.35', '3.5.35']);
+    expect(world.members.violations).toEqual([]);
+    const { items } = await world.store.listEvents('acme', { limit: 200 });
+    expect(items.map(({ message }) => message).filter((text) => /: cancel/.test(text))).toEqual([]);
+  });
+
   test('waits for the maintenance window', async () => {
     const maintenanceWindow = { days: ['thu' as const], start: '01:00', minutes: 60 };
     const world = await created({}, { version: '3.6.14', maintenanceWindow });
