@@ -23,6 +23,9 @@ export interface CliResult {
   readonly stderr: string;
 }
 
+/** Containers have their task's share of a CPU, and no more: they take longer to start. */
+const defaultDeadlineMs = runtime === 'docker' ? 360_000 : 120_000;
+
 /** A local cloud of this test, on a port and a state folder of its own. */
 export interface TestCloud {
   readonly cloud: LocalCloud;
@@ -54,7 +57,7 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
   const tenant = (tenantId: string) =>
     api.call<TenantDocument>({ method: 'GET', path: `/v1/tenants/${tenantId}` });
 
-  const ended = (operation: Operation, deadlineMs = 120_000) =>
+  const ended = (operation: Operation, deadlineMs = defaultDeadlineMs) =>
     until(
       `${operation.kind} of ${operation.tenantId} to end`,
       async () => {
