@@ -84,7 +84,7 @@ async function main(machine: Machine): Promise<number> {
   };
   const context = values.etcd === undefined ? root : await contextWith(values.etcd, request.versions);
   try {
-    const code = await run(docker, buildArguments(docker, request, context));
+    const code = await run(docker, buildArguments(docker, request, context), machine);
     if (code !== 0) return code;
   } finally {
     if (context !== root) await rm(context, { recursive: true, force: true });
@@ -118,9 +118,9 @@ async function contextWith(directory: string, versions: readonly string[]): Prom
   return context;
 }
 
-function run({ path, env }: DockerCli, args: readonly string[]): Promise<number> {
+function run({ path, env }: DockerCli, args: readonly string[], machine: Machine): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(path, args, { stdio: 'inherit', env: { ...process.env, ...env } });
+    const child = spawn(path, args, { stdio: 'inherit', env: { ...machine.env, ...env } });
     child.on('error', reject);
     child.on('close', (code) => resolve(code ?? 1));
   });

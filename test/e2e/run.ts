@@ -47,7 +47,7 @@ const proving = [
   'scale',
   'tenant-as-code',
 ];
-/** Shown to be green with `--runtime docker`, or meant to be: the others hold pids and loopback addresses in their hands. */
+/** Those that hold no pids and no loopback addresses in their hands. */
 const dockerTopics = ['backup-restore', 'create', 'docker-runtime', 'kill', 'patch', 'remediate-zones'];
 /** Nothing without an engine. */
 const dockerOnly = ['docker-runtime'];

@@ -24,6 +24,9 @@ export interface CliResult {
   readonly stderr: string;
 }
 
+/** Containers have their task's share of a CPU, and no more: they take longer to start. */
+const defaultDeadlineMs = runtime === 'docker' ? 360_000 : 120_000;
+
 /** A local cloud of this test, on a port and a state folder of its own. */
 export interface TestCloud {
   readonly cloud: LocalCloud;
@@ -66,7 +69,7 @@ export async function testCloud(options: Partial<LocalCloudOptions> = {}): Promi
 
   const ended: TestCloud['ended'] = (operation, waiting = {}) => {
     const patience = {
-      deadlineMs: 120_000,
+      deadlineMs: defaultDeadlineMs,
       ...(typeof waiting === 'number' ? { deadlineMs: waiting } : waiting),
     };
     return until(
