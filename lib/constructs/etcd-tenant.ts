@@ -1,4 +1,4 @@
-import { CustomResource, type Duration, Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { CustomResource, Duration, Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
@@ -142,9 +142,9 @@ export class EtcdTenant extends Construct {
       resourceType: 'Custom::EtcdTenant',
       serviceToken: handler.serviceToken,
       removalPolicy: removalPolicy === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      // CloudFormation gives up an hour after its request; the function answers before, with its reason.
+      serviceTimeout: Duration.minutes(Math.min(timeoutMinutes + 5, 60)),
       properties: {
-        // CloudFormation gives up an hour after its request; the function answers before, with its reason.
-        ServiceTimeout: Math.min(timeoutMinutes + 5, 60) * 60,
         ...credentials,
         Spec: spec,
         Adopt: props.adopt ?? false,

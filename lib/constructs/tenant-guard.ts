@@ -32,7 +32,8 @@ export class TenantGuard extends Construct {
     this.#resource = new CustomResource(this, 'Resource', {
       resourceType: 'Custom::TenantGuard',
       serviceToken: guard.function.functionArn,
-      properties: { ServiceTimeout: 300, DestroyWithTenants: config.destroyWithTenants },
+      serviceTimeout: Duration.minutes(5),
+      properties: { DestroyWithTenants: config.destroyWithTenants },
     });
   }
 

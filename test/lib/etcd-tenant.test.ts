@@ -61,7 +61,7 @@ describe('EtcdTenant', () => {
       FinalBackup: true,
       Adopt: false,
       TimeoutMinutes: 50,
-      ServiceTimeout: 3300,
+      ServiceTimeout: '3300',
     });
     expect(Object.keys(Properties.Spec)).toEqual(['members', 'backup', 'deletionProtection']);
   });
