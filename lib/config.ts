@@ -69,7 +69,10 @@ const contextSchema = z.strictObject({
   /** Mail address that alarms page; SNS asks it to confirm. @default none: subscribe whatever pages you to the topic */
   alarmEmail: z.email('must be a mail address').optional(),
   /** Address below which your copy of the runbooks is, for the links in alarms. @default docs/runbooks, their place in the repository */
-  runbookUrl: z.string().min(1, 'must be an address such as https://wiki.example.com/runbooks').default('docs/runbooks'),
+  runbookUrl: z
+    .string()
+    .min(1, 'must be an address such as https://wiki.example.com/runbooks')
+    .default('docs/runbooks'),
   /** How long a repair or an operation may get nowhere before a person is paged. @default 15 */
   pageAfterMinutes: number(z.int().min(1).max(120)).default(15),
   /** How long logs of functions and tasks are kept. @default 30 */

@@ -3,11 +3,11 @@ import {
   type CompositeAlarm,
   DeleteAlarmsCommand,
   type MetricAlarm as DescribedAlarm,
-  paginateDescribeAlarms,
   PutCompositeAlarmCommand,
   type PutCompositeAlarmCommandInput,
   PutMetricAlarmCommand,
   type PutMetricAlarmCommandInput,
+  paginateDescribeAlarms,
   ResourceNotFound,
 } from '@aws-sdk/client-cloudwatch';
 import {

@@ -1,6 +1,5 @@
-import type { TenantMetric } from './metrics.ts';
+import { type TenantMetric, tenantMetrics } from './metrics.ts';
 import type { TenantRecord } from './model/tenant.ts';
-import { tenantMetrics } from './metrics.ts';
 
 /** What of a deployment its tenants' alarms are made with. */
 export interface AlarmSettings {
@@ -58,9 +57,15 @@ interface Rule {
   readonly below?: number;
   readonly above?: number;
   readonly minutes: number;
+  /** @default 300 */
   readonly periodSeconds?: number;
   readonly says: string;
 }
+
+/** News of a tenant that is well comes every three minutes, of one whose repair waits every five: no period may be without. */
+const usualPeriodSeconds = 300;
+/** Who cannot write is looked at every half minute. */
+const shortPeriodSeconds = 120;
 
 const fullShare = 0.9;
 const certificateDays = 7;
@@ -79,45 +84,48 @@ const rules: Readonly<
           minutes: pageAfterMinutes,
           says: 'One more member lost would stop writes, and the repair has not come about.',
         },
-  'not-writable': () => ({ metric: 'WriteMargin', below: 0, minutes: 3, says: 'The cluster takes no writes.' }),
+  'not-writable': () => ({
+    metric: 'WriteMargin',
+    below: 0,
+    minutes: 4,
+    periodSeconds: shortPeriodSeconds,
+    says: 'The cluster takes no writes.',
+  }),
   'split-brain': () => ({
     metric: 'WriteMargin',
     below: -1,
-    minutes: 1,
+    minutes: 4,
+    periodSeconds: shortPeriodSeconds,
     says: 'Members speak of two different clusters. Automation has stopped.',
   }),
   'backup-not-fresh': (_tenant, { pageAfterMinutes }) => ({
     metric: 'BackupAgeSeconds',
     above: pageAfterMinutes * 60,
-    minutes: 2,
+    minutes: 5,
     says: `The newest state that could be restored is older than ${pageAfterMinutes} minutes.`,
   }),
   'backup-not-proven': (_tenant, { pageAfterMinutes }) => ({
     metric: 'BackupUnprovenSeconds',
     above: pageAfterMinutes * 60,
     minutes: 5,
-    periodSeconds: 300,
     says: 'No restore has proven the backups in time, or one has found them wrong.',
   }),
   space: ({ spec }) => ({
     metric: 'DbSizeBytes',
     above: Math.round(fullShare * spec.quotaMiB * 1024 * 1024),
     minutes: 10,
-    periodSeconds: 300,
     says: `The database uses more than ${fullShare * 100} % of its quota, and making room has not helped.`,
   }),
   'operation-stuck': (_tenant, { pageAfterMinutes }) => ({
     metric: 'StuckSeconds',
     above: pageAfterMinutes * 60,
     minutes: 5,
-    periodSeconds: 300,
     says: 'An operation or a repair is getting nowhere.',
   }),
   'certificate-expiry': () => ({
     metric: 'CertificateDaysLeft',
     below: certificateDays,
     minutes: 5,
-    periodSeconds: 300,
     says: `A certificate has less than ${certificateDays} days left and was not renewed.`,
   }),
 };
@@ -134,7 +142,7 @@ export function alarmsOf(tenant: TenantRecord, settings: AlarmSettings): AlarmsO
   const metric = alarmKinds.flatMap((kind): MetricAlarm[] => {
     const rule = rules[kind](tenant, settings);
     if (rule === undefined) return [];
-    const { says, minutes, periodSeconds = 60, ...of } = rule;
+    const { says, minutes, periodSeconds = usualPeriodSeconds, ...of } = rule;
     const periods = Math.max(1, Math.round((minutes * 60) / periodSeconds));
     const description = `${tenantId}: ${says} What to do: ${runbookOf(settings.runbookUrl, kind)}`;
     return [{ name: nameOf(kind), description, periodSeconds, periods, ...of }];
@@ -157,7 +165,9 @@ export function tenantOfAlarmName(deploymentName: string, name: string): string 
   return what === undefined ? undefined : tenantId;
 }
 
-export const statisticOf = ({ metric }: MetricAlarm): 'Minimum' | 'Maximum' => tenantMetrics[metric].worst;
+/** The best of each period: what was well for a moment is not what a person is woken for. */
+export const statisticOf = ({ metric }: MetricAlarm): 'Minimum' | 'Maximum' =>
+  tenantMetrics[metric].worst === 'Minimum' ? 'Maximum' : 'Minimum';
 
 const refreshMs = 24 * 3_600_000;
 

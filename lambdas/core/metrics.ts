@@ -1,6 +1,8 @@
 import { authorityLife } from './authority.ts';
 import { holderOf } from './backup/duty.ts';
+import { withStream } from './backup/stream.ts';
 import { seenOf } from './conditions.ts';
+import { dutyOf, goesFirst } from './duty.ts';
 import { membersIn, quorumOf } from './members.ts';
 import type { ConditionType } from './model/condition.ts';
 import { sizeClasses } from './model/spec.ts';
@@ -17,13 +19,13 @@ export const maxTenantMetrics = 8;
 
 export interface MetricInfo {
   readonly unit: 'Count' | 'Percent' | 'Bytes' | 'Seconds';
-  /** The statistic that tells the worst of a period: the one alarms and dashboards ask for. */
+  /** The statistic that tells the worst of a period; that of the alarms is the other one. */
   readonly worst: 'Minimum' | 'Maximum';
   /** For people. */
   readonly says: string;
 }
 
-/** Dimension of all of them: `TenantId`, and no other. Written about every two minutes, every 30 s while something is wrong. */
+/** Dimension of all of them: `TenantId`, and no other. Written every three minutes, more often while something is wrong or under way. */
 export const tenantDimension = 'TenantId';
 
 export const tenantMetrics = {
@@ -126,12 +128,23 @@ export function figuresAtWork(tenant: TenantRecord, now: Date): TenantFigures {
   return { ...(lost && { WriteMargin: -1 }), StuckSeconds: stuckSeconds(tenant, now) };
 }
 
+/** What a pass of whoever works on the tenant says. */
+export function figuresInPass(tenant: TenantRecord, observation: Observation, now: Date): TenantFigures {
+  const duty = dutyOf(tenant);
+  const has = tenant.incarnation.state === 'formed' && !goesFirst(tenant);
+  return has && duty !== 'create' && duty !== 'delete'
+    ? tenantFigures(withStream(tenant, observation), observation, now)
+    : figuresAtWork(tenant, now);
+}
+
 /** Only a member that is known to be well counts: what nobody can confirm for minutes, a person has to look at. */
 function writeMargin(tenant: TenantRecord, observation: Observation, now: Date): number | undefined {
   if (conditionOf(tenant, 'ClusterIdConsistent')?.status === 'False') return -2;
   const voters = membersIn(tenant, 'voting');
   if (voters.length === 0) return undefined;
   const nannies = voters.flatMap(({ name }) => observation.nannies[name] ?? []);
+  // Nobody was asked.
+  if (nannies.length === 0) return undefined;
   if (nannies.some((nanny) => nanny.reachable && nanny.status.alarms.length > 0)) return -1;
   const healthy = voters.filter((voter) => seenOf(voter, observation, now)?.healthy === true).length;
   return Math.max(-1, healthy - quorumOf(voters.length));

@@ -4,6 +4,7 @@ import { dutyOf } from './duty.ts';
 import { ControlPlaneError, LeaseLostError } from './errors.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { acquire, type HeldTenant } from './lease.ts';
+import { figuresInPass } from './metrics.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import type { Observer } from './observe.ts';
 import type { Performers } from './perform.ts';
@@ -21,7 +22,8 @@ export interface ReconcileDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
-  readonly metrics?: Pick<MetricSink, 'fleet'>;
+  /** Who works on a tenant tells its figures too: while the work waits, the sweep may not come for hours. */
+  readonly metrics?: MetricSink;
 }
 
 /** What a function brings: its duty, its plan, its eyes and its hands. */
@@ -148,6 +150,7 @@ async function loop(
   const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
   let awake = work.awakeMs ?? awakeMs;
   let previous = '';
+  let told = work.beside !== undefined;
 
   const nap = async (): Promise<boolean> => {
     if (awake <= 0 || timeLeft() < stepRoomMs) return false;
@@ -170,6 +173,8 @@ async function loop(
     }
 
     const observation = await observer.observe(tenant);
+    if (!told) deps.metrics?.tenant(tenant.tenantId, figuresInPass(tenant, observation, deps.clock.now()));
+    told = true;
     const decision = work.plan(tenant, observation, deps.clock.now());
     if (decision.kind !== 'step') {
       const result = await rest(deps, work, held, journal, decision, nap);

@@ -9,14 +9,14 @@ const operationMs = 60 * 60_000;
  * counts. Whoever paused the automation knows that nothing gets on.
  */
 export function stuckSince(tenant: TenantRecord, now: Date): string | undefined {
-  const { paused, backoff, remediation, operation, spec } = tenant;
+  const { paused, backoff, remediation, operation, spec, createdAt } = tenant;
   if (paused !== undefined) return undefined;
   const times: number[] = [];
   if (backoff?.since !== undefined) times.push(Date.parse(backoff.since));
   if (remediation !== undefined) times.push(Date.parse(remediation.since));
   // In a maintenance window's time it waits for days without being stuck; there only failures count.
   if (operation !== undefined && spec.maintenanceWindow === undefined) {
-    times.push(ulidMs(operation.operationId) + operationMs);
+    times.push(Math.max(ulidMs(operation.operationId), Date.parse(createdAt)) + operationMs);
   }
   const since = Math.min(...times.filter((time) => time <= now.getTime()));
   return Number.isFinite(since) ? new Date(since).toISOString() : undefined;

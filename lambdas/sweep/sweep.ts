@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
+import { alarmsAreDue } from '../core/alarms.ts';
 import { dueShard, dueShards } from '../core/due-shard.ts';
 import { dutyOf, goesFirst } from '../core/duty.ts';
 import { figuresAtWork, tenantFigures } from '../core/metrics.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import { createObserver } from '../core/observe.ts';
-import { alarmsAreDue } from '../core/alarms.ts';
 import type {
   Cell,
   Clock,

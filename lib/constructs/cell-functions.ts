@@ -129,7 +129,13 @@ export class CellFunctions extends Construct {
     const remove = worker('delete', 'takes clusters down', deleteEnv, record, policy(deletePolicy));
     const scale = worker('scale', 'grows, shrinks and replaces', scaleEnv, sealed, policy(scalePolicy));
     const patch = worker('patch', 'brings clusters to other versions', patchEnv, sealed, policy(patchPolicy));
-    const restore = worker('restore', 'makes clusters what they were', restoreEnv, sealed, policy(restorePolicy));
+    const restore = worker(
+      'restore',
+      'makes clusters what they were',
+      restoreEnv,
+      sealed,
+      policy(restorePolicy),
+    );
     const bucket = { bucketArn: state.backupBucketArn, cellId: props.cellId };
     const healing = remediatePolicy(stateScope, this.scope, bucket);
     const remediate = worker('remediate', 'heals clusters', remediateEnv, sealed, healing);

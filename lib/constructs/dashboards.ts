@@ -1,7 +1,12 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
-import { metricNamespace, type TenantMetric, tenantDimension, tenantMetrics } from '../../lambdas/core/metrics.ts';
+import {
+  metricNamespace,
+  type TenantMetric,
+  tenantDimension,
+  tenantMetrics,
+} from '../../lambdas/core/metrics.ts';
 import { type FleetAlarms, fleetMetric, type WatchedCell } from './fleet-alarms.ts';
 
 export interface DashboardsProps {
@@ -37,19 +42,21 @@ export class Dashboards extends Construct {
           inputType: cloudwatch.VariableInputType.SELECT,
           label: 'Tenant',
           value: tenantDimension,
-          values: cloudwatch.Values.fromSearchComponents({
-            namespace,
-            dimensions: [tenantDimension],
-            metricName: 'WriteMargin',
-            populateFrom: tenantDimension,
-          }),
+          // In quotes, because the name of a deployment may have a hyphen.
+          values: cloudwatch.Values.fromSearch(
+            `{"${namespace}",${tenantDimension}} MetricName="WriteMargin"`,
+            tenantDimension,
+          ),
           visible: true,
         }),
       ],
       widgets: tenantWidgets(namespace),
     });
     const { region } = Stack.of(this);
-    for (const [name, dashboard] of Object.entries({ FleetDashboardUrl: fleet, TenantDashboardUrl: tenant })) {
+    for (const [name, dashboard] of Object.entries({
+      FleetDashboardUrl: fleet,
+      TenantDashboardUrl: tenant,
+    })) {
       new CfnOutput(Stack.of(this), name, {
         value: `https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#dashboards/dashboard/${dashboard.dashboardName}`,
       });
@@ -141,5 +148,7 @@ function tenantWidgets(namespace: string): cloudwatch.IWidget[][] {
         height: 6,
       }),
   );
-  return Array.from({ length: Math.ceil(widgets.length / 2) }, (_, row) => widgets.slice(2 * row, 2 * row + 2));
+  return Array.from({ length: Math.ceil(widgets.length / 2) }, (_, row) =>
+    widgets.slice(2 * row, 2 * row + 2),
+  );
 }

@@ -79,7 +79,16 @@ export class FleetAlarms extends Construct {
   constructor(scope: Construct, id: string, props: FleetAlarmsProps) {
     super(scope, id);
     const { deploymentName, runbookUrl, topic, cells } = props;
-    const make = ({ id: constructId, name, runbook = name, says, metric, above, below, periods = 1 }: AlarmOf) =>
+    const make = ({
+      id: constructId,
+      name,
+      runbook = name,
+      says,
+      metric,
+      above,
+      below,
+      periods = 1,
+    }: AlarmOf) =>
       new cloudwatch.Alarm(this, constructId, {
         alarmName: `${deploymentName}-${name}`,
         alarmDescription: `${says} What to do: ${runbookOf(runbookUrl, runbook)}`,

@@ -215,7 +215,11 @@ export interface QueueAccess {
   /** For rules and redrive: puts a message as AWS itself would. */
   put(queueArn: string, body: string): Promise<void>;
   /** What SQS tells CloudWatch of each queue. */
-  figures?(): readonly { readonly name: string; readonly visible: number; readonly oldestAgeSeconds: number }[];
+  figures?(): readonly {
+    readonly name: string;
+    readonly visible: number;
+    readonly oldestAgeSeconds: number;
+  }[];
   /** Asked at every message that is put, whoever puts it: `faults.messages`. The delay comes on top of the message's own. */
   hurtWith?(faults: () => { readonly duplicate: boolean; readonly delaySeconds: number }): void;
 }

@@ -1,8 +1,4 @@
-import {
-  CloudWatchClient,
-  DescribeAlarmsCommand,
-  PutMetricAlarmCommand,
-} from '@aws-sdk/client-cloudwatch';
+import { CloudWatchClient, DescribeAlarmsCommand, PutMetricAlarmCommand } from '@aws-sdk/client-cloudwatch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CloudWatchAlarms } from '../../lambdas/adapters/cloudwatch-alarms.ts';
 import { alarmsOf } from '../../lambdas/core/alarms.ts';
@@ -78,13 +74,17 @@ describe('Alarms of tenants in CloudWatch', () => {
     // Space has another threshold, quorum-at-risk goes, and the composite names it no more.
     expect(await alarms.ensure('acme', wanted('acme', { members: 1, quotaMiB: 4096 }))).toBe(3);
     expect(await namesNow('mine/acme/')).not.toContain('quorum-at-risk');
-    const { MetricAlarms } = await client.send(new DescribeAlarmsCommand({ AlarmNames: ['mine/acme/space'] }));
+    const { MetricAlarms } = await client.send(
+      new DescribeAlarmsCommand({ AlarmNames: ['mine/acme/space'] }),
+    );
     expect(MetricAlarms![0]!.Threshold).toBe(Math.round(0.9 * 4096 * 1024 * 1024));
     expect(await alarms.ensure('acme', wanted('acme'))).toBe(3);
   });
 
   test('that somebody has changed by hand are as they were again', async () => {
-    const { MetricAlarms } = await client.send(new DescribeAlarmsCommand({ AlarmNames: ['mine/acme/space'] }));
+    const { MetricAlarms } = await client.send(
+      new DescribeAlarmsCommand({ AlarmNames: ['mine/acme/space'] }),
+    );
     const { AlarmName, Namespace, MetricName, Statistic, Dimensions, Period } = MetricAlarms![0]!;
     await client.send(
       new PutMetricAlarmCommand({
@@ -103,12 +103,16 @@ describe('Alarms of tenants in CloudWatch', () => {
     expect(await alarms.ensure('acme', undefined)).toBe(9);
     expect(await alarms.ensure('acme', undefined)).toBe(0);
     expect(await alarms.tenants()).toEqual(['acme-two']);
-    const { MetricAlarms } = await client.send(new DescribeAlarmsCommand({ AlarmNames: [settings.stormAlarm] }));
+    const { MetricAlarms } = await client.send(
+      new DescribeAlarmsCommand({ AlarmNames: [settings.stormAlarm] }),
+    );
     expect(MetricAlarms).toHaveLength(1);
   });
 
   test('each say where their runbook is', async () => {
-    const { MetricAlarms } = await client.send(new DescribeAlarmsCommand({ AlarmNamePrefix: 'mine/acme-two/' }));
+    const { MetricAlarms } = await client.send(
+      new DescribeAlarmsCommand({ AlarmNamePrefix: 'mine/acme-two/' }),
+    );
     for (const { AlarmName, AlarmDescription } of MetricAlarms!) {
       const kind = AlarmName!.split('/')[2];
       expect(AlarmDescription).toContain(`https://runbooks.example.com/${kind}.md`);

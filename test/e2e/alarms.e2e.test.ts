@@ -38,7 +38,9 @@ beforeAll(async () => {
 }, 300_000);
 afterEach(({ task }) => {
   if (task.result?.state !== 'fail') return;
-  console.log(cloud.cloud.alarms.all().map(({ alarm, state, reason }) => `${state} ${alarm.AlarmName}: ${reason}`));
+  console.log(
+    cloud.cloud.alarms.all().map(({ alarm, state, reason }) => `${state} ${alarm.AlarmName}: ${reason}`),
+  );
   return printTimelines(cloud, [acme]);
 });
 afterAll(async () => {
@@ -73,7 +75,11 @@ async function onePage(page: string, fault: () => Promise<void>, over: () => Pro
   await over();
   await becomes(page, 'OK');
   expect(paged(page) - before, 'pages of this fault').toBe(1);
-  expect(everyPage().slice(all).map(({ subject }) => subject)).toEqual([`ALARM: "${page}"`]);
+  expect(
+    everyPage()
+      .slice(all)
+      .map(({ subject }) => subject),
+  ).toEqual([`ALARM: "${page}"`]);
 }
 
 const followers = async () => (await cloud.tenant(acme)).members.filter(({ isLeader }) => !isLeader);
@@ -117,7 +123,9 @@ describe('a tenant', () => {
         .filter(({ alarm }) => alarm.AlarmName.startsWith(`${deployment}/${acme}/`))
         .every(({ state }) => state === 'OK'),
     );
-    expect(cloud.cloud.alarms.all().filter(({ alarm }) => alarm.AlarmName.includes(`/${acme}/`))).toHaveLength(9);
+    expect(
+      cloud.cloud.alarms.all().filter(({ alarm }) => alarm.AlarmName.includes(`/${acme}/`)),
+    ).toHaveLength(9);
   });
 
   test('quorum at risk: a lost member that cannot be replaced', async () => {

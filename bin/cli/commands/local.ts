@@ -107,10 +107,12 @@ export function defineLocal(define: Define): void {
       }
       const { pages } = await control.get<{ pages: Page[] }>('pages');
       context.print({ pages }, () =>
-        pages.length === 0 ? ['Nobody was paged.'] : pages.flatMap(({ at, subject, message }) => [
-          `${at}  ${subject}`,
-          `    ${JSON.parse(message).AlarmDescription}`,
-        ]),
+        pages.length === 0
+          ? ['Nobody was paged.']
+          : pages.flatMap(({ at, subject, message }) => [
+              `${at}  ${subject}`,
+              `    ${JSON.parse(message).AlarmDescription}`,
+            ]),
       );
     },
   );

@@ -1,6 +1,6 @@
 import type { CloudContext } from '../../aws/service.ts';
-import { openStateFile, type StateFile } from '../../aws/state-file.ts';
 import { AwsError } from '../../aws/service.ts';
+import { openStateFile, type StateFile } from '../../aws/state-file.ts';
 import type { Topics } from '../sns/topics.ts';
 import { evaluate, type Verdict } from './evaluate.ts';
 import type { Metrics } from './metrics.ts';
@@ -173,7 +173,9 @@ function configurationOf(known: KnownAlarm): Record<string, unknown> {
         metric: {
           namespace: MetricStat.Metric.Namespace,
           name: MetricStat.Metric.MetricName,
-          dimensions: Object.fromEntries(MetricStat.Metric.Dimensions.map(({ Name, Value }) => [Name, Value])),
+          dimensions: Object.fromEntries(
+            MetricStat.Metric.Dimensions.map(({ Name, Value }) => [Name, Value]),
+          ),
         },
         period: MetricStat.Period,
         stat: MetricStat.Stat,

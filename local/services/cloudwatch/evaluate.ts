@@ -52,16 +52,21 @@ const endOf = (alarm: MetricAlarm, now: number, speed: number): number =>
   Math.floor(now / periodOf(alarm, speed)) * periodOf(alarm, speed);
 
 /** Newest first, of whole periods only; undefined where there is none. */
-function dataPoints(alarm: MetricAlarm, metrics: Metrics, now: number, speed: number): (number | undefined)[] {
+function dataPoints(
+  alarm: MetricAlarm,
+  metrics: Metrics,
+  now: number,
+  speed: number,
+): (number | undefined)[] {
   const queries = queriesOf(alarm);
   const periodMs = periodOf(alarm, speed);
   const end = endOf(alarm, now, speed);
   return Array.from({ length: alarm.EvaluationPeriods + furtherPeriods }, (_, back) =>
-    valueOf(queries, metrics, end - (back + 1) * periodMs, end - back * periodMs),
+    pointOf(queries, metrics, end - (back + 1) * periodMs, end - back * periodMs),
   );
 }
 
-function valueOf(
+function pointOf(
   queries: readonly MetricQuery[],
   metrics: Metrics,
   from: number,

@@ -11,7 +11,11 @@ import { cloudWatchService, parse } from './service.ts';
 export interface CloudWatchDeps {
   readonly topics: Topics;
   /** Asked at every tick: what SQS tells CloudWatch of its queues. */
-  readonly queues: () => readonly { readonly name: string; readonly visible: number; readonly oldestAgeSeconds: number }[];
+  readonly queues: () => readonly {
+    readonly name: string;
+    readonly visible: number;
+    readonly oldestAgeSeconds: number;
+  }[];
 }
 
 export interface CloudWatch {

@@ -3,11 +3,17 @@ import { type Authorization, AwsError, type JsonService } from '../../aws/servic
 import type { Alarms } from './alarms.ts';
 import { statOf } from './evaluate.ts';
 import type { Metrics } from './metrics.ts';
-import { compositeAlarmSchema, type KnownAlarm, metricAlarmSchema, metricQuerySchema, states } from './model.ts';
+import {
+  compositeAlarmSchema,
+  type KnownAlarm,
+  metricAlarmSchema,
+  metricQuerySchema,
+  states,
+} from './model.ts';
 
-const timeSchema = z.union([z.number(), z.string()]).transform((at) =>
-  typeof at === 'number' ? at * 1000 : Date.parse(at),
-);
+const timeSchema = z
+  .union([z.number(), z.string()])
+  .transform((at) => (typeof at === 'number' ? at * 1000 : Date.parse(at)));
 
 const requests = {
   PutMetricData: z.strictObject({
@@ -68,7 +74,13 @@ export function cloudWatchService(alarms: Alarms, metrics: Metrics, now: () => n
     PutMetricData({ Namespace, MetricData }) {
       for (const { MetricName, Dimensions, Timestamp, Value } of MetricData) {
         const dimensions = Object.fromEntries(Dimensions.map(({ Name, Value: value }) => [Name, value]));
-        metrics.put({ namespace: Namespace, name: MetricName, dimensions, value: Value, at: Timestamp ?? now() });
+        metrics.put({
+          namespace: Namespace,
+          name: MetricName,
+          dimensions,
+          value: Value,
+          at: Timestamp ?? now(),
+        });
       }
       return {};
     },
@@ -87,7 +99,11 @@ export function cloudWatchService(alarms: Alarms, metrics: Metrics, now: () => n
         name === 'PutMetricData'
           ? { context: { 'cloudwatch:namespace': (input as Requests['PutMetricData']).Namespace } }
           : {};
-      return resources[name](input).map((resource) => ({ action: `cloudwatch:${name}`, resource, ...context }));
+      return resources[name](input).map((resource) => ({
+        action: `cloudwatch:${name}`,
+        resource,
+        ...context,
+      }));
     },
     run: async (raw: unknown) =>
       handlers[name](parse(requests[name] as unknown as z.ZodType<Requests[Name]>, raw)) ?? {},

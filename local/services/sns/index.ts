@@ -6,7 +6,12 @@ import { Topics } from './topics.ts';
 
 /** SNS: topics that alarms publish to. Subscriptions are accepted; their mails are what `nanny local pages` shows. */
 export function createSns(context: CloudContext, iam: Iam): ServiceModule & { readonly topics: Topics } {
-  const topics = new Topics({ context, iam, file: path.join(context.stateDir, 'pages.jsonl'), now: Date.now });
+  const topics = new Topics({
+    context,
+    iam,
+    file: path.join(context.stateDir, 'pages.jsonl'),
+    now: Date.now,
+  });
   return {
     topics,
     services: [],

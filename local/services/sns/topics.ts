@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type CloudContext, AwsError } from '../../aws/service.ts';
+import { AwsError, type CloudContext } from '../../aws/service.ts';
 import { parseDocument } from '../../iam/document.ts';
 import { evaluate } from '../../iam/evaluate.ts';
 import type { Iam } from '../../iam/iam.ts';
@@ -52,7 +52,13 @@ export class Topics {
       const service = 'cloudwatch.amazonaws.com';
       iam.requireService(service, { action: 'sns:Publish', resource: topicArn, context: conditions });
       if (topic.keyArn !== undefined) this.#requireKey(topic.keyArn, service, conditions);
-      const page: Page = { at: new Date(now()).toISOString(), topic: topicArn, from: alarmArn, subject, message };
+      const page: Page = {
+        at: new Date(now()).toISOString(),
+        topic: topicArn,
+        from: alarmArn,
+        subject,
+        message,
+      };
       appendFileSync(file, `${JSON.stringify(page)}\n`, { mode: 0o600 });
     } catch (error) {
       context.log('page lost', { topic: topicArn, alarm: alarmArn, error: String(error) });

@@ -1,9 +1,9 @@
 import { type BackupWorkDeps, backupWork, lookAtBackups } from '../../../lambdas/backup/work.ts';
 import { wantFinal } from '../../../lambdas/core/backup/final.ts';
 import { dutyOf } from '../../../lambdas/core/duty.ts';
+import type { TenantFigures } from '../../../lambdas/core/metrics.ts';
 import type { OperationKind } from '../../../lambdas/core/model/operation.ts';
 import type { TenantRecord } from '../../../lambdas/core/model/tenant.ts';
-import type { TenantFigures } from '../../../lambdas/core/metrics.ts';
 import type { Cell, Dispatcher, Duty, Ids, Log, MetricSink } from '../../../lambdas/core/ports.ts';
 import { reconcile, type Work } from '../../../lambdas/core/reconcile.ts';
 import { updateTenant } from '../../../lambdas/core/update-tenant.ts';
@@ -156,7 +156,8 @@ export class World {
 
   /** Tenants whose alarms somebody asked for. */
   readonly alarmLooks: string[] = [];
-  readonly figures: { readonly tenantId: string; readonly figures: TenantFigures }[] = [];
+  readonly figures: { readonly at: number; readonly tenantId: string; readonly figures: TenantFigures }[] =
+    [];
 
   readonly #kept = new Set<string>();
 
@@ -266,7 +267,8 @@ export class World {
   async look(tenantId: string, duty: Duty): Promise<unknown> {
     const metrics: MetricSink = {
       fleet: () => undefined,
-      tenant: (id, figures) => void this.figures.push({ tenantId: id, figures }),
+      tenant: (id, figures) =>
+        void this.figures.push({ at: this.clock.now().getTime(), tenantId: id, figures }),
     };
     const deps = { ...this.#invocation(duty), cell: simCell, metrics };
     if (duty === 'sweep') return sweepTenant(deps, tenantId);

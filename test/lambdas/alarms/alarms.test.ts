@@ -90,5 +90,6 @@ test('each look of the sweep tells the tenant’s figures; those of a cluster th
   });
   await world.createTenant('young');
   await world.look('young', 'sweep');
-  expect(world.figures.at(-1)).toEqual({ tenantId: 'young', figures: { StuckSeconds: 0 } });
+  expect(world.figures.at(-1)).toMatchObject({ tenantId: 'young', figures: { StuckSeconds: 0 } });
+  expect(Object.keys(world.figures.at(-1)!.figures)).toEqual(['StuckSeconds']);
 });

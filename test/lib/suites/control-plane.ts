@@ -198,7 +198,8 @@ describe('alarms', () => {
       const ruled = app
         .of('AWS::CloudWatch::Alarm')
         .find(({ Properties }) => Properties.AlarmName === AlarmName)?.logicalId;
-      if (!paging.some((alarm) => alarm.AlarmName === AlarmName)) expect(composite().AlarmRule).toContain(`<${ruled}.Arn>`);
+      if (!paging.some((alarm) => alarm.AlarmName === AlarmName))
+        expect(composite().AlarmRule).toContain(`<${ruled}.Arn>`);
     }
   });
 

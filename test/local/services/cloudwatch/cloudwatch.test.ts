@@ -204,7 +204,9 @@ describe('CloudWatch', () => {
     const both = new DeleteAlarmsCommand({ AlarmNames: ['mine/page', 'mine/other'] });
     await expect(client.send(both)).rejects.toThrow('At most one composite');
     await client.send(new DeleteAlarmsCommand({ AlarmNames: ['mine/other'] }));
-    await expect(client.send(new DeleteAlarmsCommand({ AlarmNames: ['mine/a', 'nobody'] }))).rejects.toThrow();
+    await expect(
+      client.send(new DeleteAlarmsCommand({ AlarmNames: ['mine/a', 'nobody'] })),
+    ).rejects.toThrow();
     expect(await stateOf('mine/a')).toBeDefined();
   });
 });

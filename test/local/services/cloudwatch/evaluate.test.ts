@@ -109,7 +109,10 @@ describe('a rule of a composite alarm', () => {
     expect(parseRule('ALARM("a") AND NOT ALARM(b) OR OK(a)').names).toEqual(['a', 'b']);
   });
 
-  test.each(['', 'ALARM("a"', 'BUSY("a")', 'ALARM("a") ALARM("b")', 'ALARM("a") AND'])('%s is none', (rule) => {
-    expect(() => parseRule(rule)).toThrow('invalid expression');
-  });
+  test.each(['', 'ALARM("a"', 'BUSY("a")', 'ALARM("a") ALARM("b")', 'ALARM("a") AND'])(
+    '%s is none',
+    (rule) => {
+      expect(() => parseRule(rule)).toThrow('invalid expression');
+    },
+  );
 });
