@@ -142,7 +142,7 @@ async function refusal(response: Response, url: string, byToken: boolean): Promi
   if (response.status === 401 || response.status === 403) {
     return new CliError(
       `${url} refuses these AWS credentials: ${said}. Check who you are (aws sts get-caller-identity) and that you may ` +
-        'call execute-api:Invoke; for a local cloud give its --state.',
+        'call execute-api:Invoke; for a local cloud give its --state, for a deployment with the setting "jwt" a token in NANNY_TOKEN.',
       { code: 'forbidden' },
     );
   }

@@ -132,4 +132,17 @@ describe('where the CLI looks', () => {
     expect(refused.code).toBe(1);
     expect(refused.err).toMatch(/refuses these AWS credentials: Forbidden/);
   });
+
+  test('a token in NANNY_TOKEN goes instead of a signature, and no AWS credentials are asked for', async () => {
+    const env = { NANNY_URL: world.url, NANNY_TOKEN: 'abc.def.ghi' };
+    const awsCredentials = () => Promise.reject(new Error('asked for'));
+    expect((await world.run(['list'], { env, awsCredentials })).code).toBe(0);
+    expect(world.requests.at(-1)?.headers.authorization).toBe('Bearer abc.def.ghi');
+    expect((await world.run(['create', 'acme'], { env, awsCredentials })).code).toBe(0);
+    expect(world.requests.at(-1)?.headers).toHaveProperty('idempotency-key');
+    world.hooks.before = () => Response.json({ message: 'Unauthorized' }, { status: 401 });
+    const refused = await world.run(['list'], { env, awsCredentials });
+    expect(refused.code).toBe(1);
+    expect(refused.err).toMatch(/refuses the token in NANNY_TOKEN: Unauthorized\. It may have expired/);
+  });
 });

@@ -10,7 +10,7 @@ export type Claims = Readonly<Record<string, unknown>>;
 
 /** API Gateway's HTTP APIs know RSA only; `none`, HMAC and elliptic curves are refused. */
 const digests: Readonly<Record<string, string>> = { RS256: 'sha256', RS384: 'sha384', RS512: 'sha512' };
-const fetchTimeoutMs = 1_500;
+const fetchTimeoutMs = 5_000;
 
 export interface JwtOptions {
   readonly issuer: string;
