@@ -90,7 +90,7 @@ async function fleetOf(tenants: number) {
   } as unknown as SweepDeps['runtime'];
   const log: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const dispatcher = {
-    look: async (_tenantId: string) => undefined as void,
+    look: async (_tenantId: string) => {},
     lookAtFleet: async () => undefined,
   };
   const clock = { now: () => new Date(now.getTime() + 60_000), sleep: async () => undefined };

@@ -33,7 +33,8 @@ export interface ControlPlaneStackProps extends StackProps {
 /** All code that decides: the tenant API of the deployment, and the functions of each cell. */
 export class ControlPlaneStack extends Stack {
   constructor(scope: Construct, id: string, props: ControlPlaneStackProps) {
-    super(scope, id, props);
+    // Four cells are 830 kB with indentation, and CloudFormation takes 1 MB.
+    super(scope, id, { ...props, suppressTemplateIndentation: true });
     const { config, state } = props;
     const { deploymentName, runbookUrl } = config;
     const { topic } = new AlarmTopic(this, 'Pages', { deploymentName, email: config.alarmEmail });
@@ -74,7 +75,6 @@ export class ControlPlaneStack extends Stack {
       logRetentionDays: config.logRetentionDays,
       jwt: config.jwt,
     });
-    new TenantGuard(this, 'TenantGuard', { state, config }).goesFirst();
     const watched = {
       deploymentName,
       cells: cells.map(({ queues, functions }, n) => ({ id: props.cells[n]!.id, queues, functions })),
@@ -91,6 +91,9 @@ export class ControlPlaneStack extends Stack {
       for (const [name, logGroup] of Object.entries(cell.logGroups))
         this.tellLogGroup(`${prefix}${name}`, logGroup);
     }
+    const guard = new TenantGuard(this, 'TenantGuard', { state, config });
+    this.tellLogGroup('TenantGuard', guard.logGroup);
+    guard.goesFirst();
   }
 
   private tellLogGroup(name: string, logGroup: ILogGroup): void {

@@ -1,4 +1,5 @@
 import { CustomResource, Duration, Stack } from 'aws-cdk-lib';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { envSchema } from '../../lambdas/guard/env.ts';
 import type { Config } from '../config.ts';
@@ -16,6 +17,7 @@ export interface TenantGuardProps {
  * every order that CDK destroys in, and without it nobody could delete the tenants any more.
  */
 export class TenantGuard extends Construct {
+  readonly logGroup: ILogGroup;
   readonly #resource: CustomResource;
 
   constructor(scope: Construct, id: string, { state, config }: TenantGuardProps) {
@@ -29,6 +31,7 @@ export class TenantGuard extends Construct {
       statements: guardPolicy({ tableArn: state.table.tableArn, keyArn: state.key.keyArn }),
       logRetentionDays: config.logRetentionDays,
     });
+    this.logGroup = guard.logGroup;
     this.#resource = new CustomResource(this, 'Resource', {
       resourceType: 'Custom::TenantGuard',
       serviceToken: guard.function.functionArn,

@@ -32,7 +32,8 @@ export function signed(
   const headers: Record<string, string> = {
     ...request.headers,
     'x-amz-date': time,
-    'x-amz-security-token': credentials.sessionToken,
+    // Those of a role come with a token, a user's do not: then it is empty.
+    ...(credentials.sessionToken !== '' && { 'x-amz-security-token': credentials.sessionToken }),
     'x-amz-content-sha256': request.bodySha256,
   };
   const names = Object.keys(headers).sort();

@@ -5,6 +5,7 @@ import { readCatalogue } from '../../lambdas/core/backup/catalogue.ts';
 import { retain } from '../../lambdas/core/backup/retention.ts';
 import { backupPerformers } from '../../lambdas/core/perform-backup.ts';
 import { S3Client as NannyS3 } from '../../node-image/src/s3/client.ts';
+import { realTiming } from '../../node-image/src/timing.ts';
 import { lostQuorum } from '../core/lost-quorum.ts';
 import { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import { simCell } from '../fakes/sim/world.ts';
@@ -116,8 +117,9 @@ describe('with Object Lock', () => {
     const s3 = new NannyS3({
       endpoint: world.endpoint.url,
       region: 'us-east-1',
-      credentials: async () => user,
-    } as never);
+      credentials: async () => ({ ...user, sessionToken: '' }),
+      timing: realTiming,
+    });
     const name = (key: string) => ({ bucket: world.Bucket, key: `cell-1/acme/1/${key}` });
     await s3.put(name('delta/a'), Buffer.from('segment'), {});
     const upload = await s3.createUpload(name('full/09.snap'), {});

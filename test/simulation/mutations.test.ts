@@ -43,14 +43,18 @@ const behind = script(1, [
 ]);
 const survivors = { ...behind, spec: { ...behind.spec, members: 5 as const } };
 
+/** The same at several moments: which one is the moment that counts hangs on how quick the product is. */
+const sometime = (moments: readonly number[], of: (atS: number) => Script): Script[] => moments.map(of);
 /** Restored to before nearly all that was written, and everything gone before the first backup of that. */
-const restored: Script = {
-  ...script(1, [{ kind: 'all-die', atS: 137 }]),
+const restored = sometime([137, 139, 141, 143, 145, 147, 149], (atS) => ({
+  ...script(1, [{ kind: 'all-die', atS }]),
   wishes: [{ id: 0, atS: 120, forS: 1, kind: 'restore', back: 1 }],
-};
+}));
 /** All gone at once, the disks kept. */
-const plainKept = script(1, [{ kind: 'all-die', atS: 130 }]);
-const kept = { ...plainKept, spec: { ...plainKept.spec, volume: 'ebs' as const } };
+const kept = sometime([125, 128, 130, 133], (atS) => {
+  const plain = script(1, [{ kind: 'all-die', atS }]);
+  return { ...plain, spec: { ...plain.spec, volume: 'ebs' as const } };
+});
 
 const core = '../../lambdas/core';
 type Module = Record<string, (...args: never[]) => unknown>;
@@ -74,7 +78,12 @@ async function problemsOf(history: Script): Promise<readonly string[]> {
 const rulesOff = (): void => mutate(`${core}/safety.ts`, () => ({ checkStep: () => ({ allowed: true }) }));
 
 /** Each takes one thing out of the product that a rule rests on. */
-const mutations: readonly [story: string, mutation: () => void, history: Script, found: RegExp][] = [
+const mutations: readonly [
+  story: string,
+  mutation: () => void,
+  histories: Script | Script[],
+  found: RegExp,
+][] = [
   ['nobody asks the safety rules', rulesOff, one, /S3: .* is told new after the latch/],
   [
     'every newcomer goes to the first zone, and nobody asks the safety rules about it',
@@ -176,10 +185,15 @@ afterEach(() => {
 });
 
 describe('the judge', () => {
-  test.each(mutations)('finds out that %s', async (_story, mutation, history, found) => {
-    expect(await problemsOf(history)).toEqual([]);
+  test.each(mutations)('finds out that %s', async (_story, mutation, histories, found) => {
+    const problems = async (): Promise<string[]> => {
+      const all: string[] = [];
+      for (const history of [histories].flat()) all.push(...(await problemsOf(history)));
+      return all;
+    };
+    expect(await problems()).toEqual([]);
     vi.resetModules();
     mutation();
-    expect((await problemsOf(history)).join('\n')).toMatch(found);
+    expect((await problems()).join('\n')).toMatch(found);
   });
 });

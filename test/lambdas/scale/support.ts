@@ -8,7 +8,10 @@ export async function created(
 ): Promise<World> {
   const world = new World(options);
   await world.createTenant('acme', spec);
-  await world.until(async () => (await problemsOf(world, 'acme')).length === 0, 120);
+  // With lost messages it takes some sweeps until anybody takes it up; a change of an unmade tenant would be no test.
+  await world.until(async () => (await problemsOf(world, 'acme')).length === 0, 1_200);
+  const problems = await problemsOf(world, 'acme');
+  if (problems.length > 0) throw new Error(`acme was not made: ${problems.join(', ')}`);
   return world;
 }
 

@@ -18,7 +18,8 @@ export const unusedRights: readonly UnusedRights[] = [
   {
     sid: '-',
     actions: ['sqs:ChangeMessageVisibility', 'sqs:GetQueueUrl'],
-    reason: 'CDK gives them with the event source; Lambda gives failed messages of a batch back by the first.',
+    reason:
+      'CDK gives them with the event source; Lambda gives failed messages of a batch back by the first.',
   },
   {
     roles: ['RolesExecution'],
@@ -31,7 +32,11 @@ export const unusedRights: readonly UnusedRights[] = [
     reason:
       "Lambda writes a function's output with the function's role; functions that say nothing within a topic write none.",
   },
-  { roles: ['FlowLogsRejectedIAMRole'], sid: '-', reason: 'VPC flow logs; the local cloud has no packets to tell of.' },
+  {
+    roles: ['FlowLogsRejectedIAMRole'],
+    sid: '-',
+    reason: 'VPC flow logs; the local cloud has no packets to tell of.',
+  },
   // One right to tell others of a tenant. Which of them is told is the record's to say.
   {
     sid: 'SendLooks',
@@ -59,12 +64,14 @@ export const unusedRights: readonly UnusedRights[] = [
   {
     roles: ['CellC1BackupRole'],
     sid: 'ListTasks',
-    reason: 'Only after a crash between RunTask and the save: simulated (test/lambdas/restore/crash.test.ts).',
+    reason:
+      'Only after a crash between RunTask and the save: simulated (test/lambdas/restore/crash.test.ts).',
   },
   {
     roles: ['CellC1BackupRole'],
     sid: 'DeleteBackups',
-    reason: 'Retention lets nothing go within the minutes of a topic; in fast tests with virtual time it does.',
+    reason:
+      'Retention lets nothing go within the minutes of a topic; in fast tests with virtual time it does.',
   },
   {
     roles: ['CellC1ScaleRole', 'CellC1PatchRole', 'CellC1RestoreRole', 'CellC1RemediateRole'],
@@ -80,7 +87,8 @@ export const unusedRights: readonly UnusedRights[] = [
     roles: ['CellC1BackupAccessRole'],
     sid: 'Backups',
     actions: ['s3:AbortMultipartUpload'],
-    reason: 'A nanny takes back a large upload that broke off; databases of topics are smaller than one part.',
+    reason:
+      'A nanny takes back a large upload that broke off; databases of topics are smaller than one part.',
   },
   {
     roles: ['CellC1BackupAccessRole'],
@@ -90,6 +98,7 @@ export const unusedRights: readonly UnusedRights[] = [
   },
   {
     sid: 'RemoveCopies',
-    reason: 'Copies of disks are made by a recovery from kept disks and go a day later; fast tests have that day.',
+    reason:
+      'Copies of disks are made by a recovery from kept disks and go a day later; fast tests have that day.',
   },
 ];

@@ -41,7 +41,9 @@ const byType = (type: string, test: (properties: Json) => boolean) =>
 describe('the guard against destroying', () => {
   it('depends on everything else in its stack, so that it is asked before anything is gone', () => {
     const { Resources } = app.templates['etcd-nanny-control-plane'];
-    const [id, guard] = Object.entries<Json>(Resources).find(([, { Type }]) => Type === 'Custom::TenantGuard')!;
+    const [id, guard] = Object.entries<Json>(Resources).find(
+      ([, { Type }]) => Type === 'Custom::TenantGuard',
+    )!;
     expect(guard.Properties.DestroyWithTenants).toBe(false);
     const others = Object.keys(Resources).filter((other) => !other.startsWith('TenantGuard'));
     expect(others.filter((other) => !guard.DependsOn.includes(other))).toEqual([]);
@@ -53,7 +55,7 @@ describe('the guard against destroying', () => {
 describe('functions', () => {
   it('are all built alike: arm64, Node 24, ESM entry, own log group with retention', () => {
     const functions = app.of('AWS::Lambda::Function');
-    expect(functions).toHaveLength(11);
+    expect(functions).toHaveLength(12);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Architectures: ['arm64'],

@@ -63,7 +63,7 @@ describe('DynamoDB', () => {
     const table = `arn:aws:dynamodb:${region}:${accountId}:table/${TableName}`;
     expect(cloud.asked).toEqual([
       { action: 'dynamodb:Query', resource: `${table}/index/due` },
-      { action: 'dynamodb:GetItem', resource: table },
+      { action: 'dynamodb:GetItem', resource: table, context: { 'dynamodb:LeadingKeys': ['TENANT#acme'] } },
     ]);
   });
 

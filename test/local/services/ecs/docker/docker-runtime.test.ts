@@ -83,7 +83,7 @@ beforeEach(() => {
     },
   });
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => rmSync(folder, { recursive: true, maxRetries: 20, retryDelay: 50 }));
 
 function spec(more: Partial<ContainerSpec> = {}): ContainerSpec {
   const directory = path.join(folder, 'volume');
