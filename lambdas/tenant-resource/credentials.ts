@@ -119,7 +119,8 @@ async function issue(path: string, body: unknown, api: TenantApiClient) {
     return issuedSchema.parse((await api.call({ method: 'POST', path, body })).body);
   } catch (error) {
     // Within minutes there is another authority, or one at all.
-    const soon = error instanceof ApiRefusal && ['operation-under-way', 'still-creating'].includes(error.code);
+    const soon =
+      error instanceof ApiRefusal && ['operation-under-way', 'still-creating'].includes(error.code);
     throw soon ? new TransientError(error.message, { cause: error }) : error;
   }
 }

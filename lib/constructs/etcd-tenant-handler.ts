@@ -38,10 +38,15 @@ export class EtcdTenantHandler extends Construct {
   /** One for each stack and API. */
   static of(scope: Construct, apiUrl: string): EtcdTenantHandler {
     const stack = Stack.of(scope);
-    const digest = createHash('sha256').update(JSON.stringify(stack.resolve(apiUrl))).digest('hex');
+    const digest = createHash('sha256')
+      .update(JSON.stringify(stack.resolve(apiUrl)))
+      .digest('hex');
     const apiKey = digest.slice(0, 8);
     const id = `EtcdTenantHandler${apiKey}`;
-    return (stack.node.tryFindChild(id) as EtcdTenantHandler | undefined) ?? new EtcdTenantHandler(stack, id, apiUrl, apiKey);
+    return (
+      (stack.node.tryFindChild(id) as EtcdTenantHandler | undefined) ??
+      new EtcdTenantHandler(stack, id, apiUrl, apiKey)
+    );
   }
 
   constructor(scope: Construct, id: string, apiUrl: string, apiKey: string) {
@@ -99,7 +104,9 @@ export class EtcdTenantHandler extends Construct {
    */
   serve(scope: Construct, { tenantName, secretArn, encryptionKeyArn, renewal }: ServedTenant): IDependable {
     if (this.#tenants.has(tenantName))
-      throw new Error(`EtcdTenant ${scope.node.path}: this stack has another tenant "${tenantName}" already.`);
+      throw new Error(
+        `EtcdTenant ${scope.node.path}: this stack has another tenant "${tenantName}" already.`,
+      );
     this.#tenants.add(tenantName);
     const routes = [
       ...['GET', 'PUT', 'PATCH', 'DELETE'].map((method) => [method, '']),

@@ -105,10 +105,18 @@ export class EtcdTenant extends Construct {
   /** @throws Error that lists all that is wrong with the properties */
   constructor(scope: Construct, id: string, props: EtcdTenantProps = {}) {
     super(scope, id);
-    const { tenantName, spec, user, credentialsDays, timeoutMinutes, removalPolicy } = readTenantProps(this, id, props);
+    const { tenantName, spec, user, credentialsDays, timeoutMinutes, removalPolicy } = readTenantProps(
+      this,
+      id,
+      props,
+    );
     const apiUrl =
       props.apiUrl ??
-      Fn.getStackOutput(`${props.deploymentName ?? 'etcd-nanny'}-control-plane`, 'ApiUrl', Stack.of(this).region);
+      Fn.getStackOutput(
+        `${props.deploymentName ?? 'etcd-nanny'}-control-plane`,
+        'ApiUrl',
+        Stack.of(this).region,
+      );
     const handler = EtcdTenantHandler.of(this, apiUrl);
 
     // Another name or deployment is another tenant: by logical ids of its own CloudFormation makes the new one whole before

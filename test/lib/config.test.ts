@@ -91,7 +91,9 @@ describe('settings in cdk context', () => {
     expect(() => parseConfig(problems)).toThrow(/colour: unknown key/);
     expect(() => parseConfig(problems)).toThrow(/cells: /);
     expect(() => parseConfig(problems)).toThrow(/ephemeral: /);
-    expect(() => parseConfig(problems)).toThrow(/Known keys: deploymentName, ephemeral, destroyWithTenants, cells/);
+    expect(() => parseConfig(problems)).toThrow(
+      /Known keys: deploymentName, ephemeral, destroyWithTenants, cells/,
+    );
   });
 });
 

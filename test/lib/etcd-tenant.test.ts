@@ -69,14 +69,26 @@ describe('EtcdTenant', () => {
   it('finds the API of the deployment in the same account by itself', () => {
     const { Variables } = one(template, 'AWS::Lambda::Function').Properties.Environment;
     expect(Variables.API_URL).toEqual({
-      'Fn::GetStackOutput': { StackName: 'etcd-nanny-control-plane', OutputName: 'ApiUrl', Region: { Ref: 'AWS::Region' } },
+      'Fn::GetStackOutput': {
+        StackName: 'etcd-nanny-control-plane',
+        OutputName: 'ApiUrl',
+        Region: { Ref: 'AWS::Region' },
+      },
     });
   });
 
   it('may do with its own tenant what it needs, with no other, and with no wildcard', () => {
-    const statements = all(template, 'AWS::IAM::Policy').flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
+    const statements = all(template, 'AWS::IAM::Policy').flatMap(
+      ({ Properties }) => Properties.PolicyDocument.Statement,
+    );
     const api = statements.filter(({ Action }: Json) => [Action].flat().includes('execute-api:Invoke'));
-    const routes = api.flatMap(({ Resource }: Json) => Resource.map((arn: Json) => JSON.stringify(arn).replace(/^.*default\//, '').replace(/"\]\]\}$/, '')));
+    const routes = api.flatMap(({ Resource }: Json) =>
+      Resource.map((arn: Json) =>
+        JSON.stringify(arn)
+          .replace(/^.*default\//, '')
+          .replace(/"\]\]\}$/, ''),
+      ),
+    );
     expect(routes).toEqual([
       'DELETE/v1/tenants/acme',
       'GET/v1/tenants/acme',
@@ -100,8 +112,7 @@ describe('EtcdTenant', () => {
       Object.entries<Json>(template.Resources)
         .filter(([, { Type }]) => ['Custom::EtcdTenant', 'AWS::SecretsManager::Secret'].includes(Type))
         .map(([id]) => id);
-    const access = (template: Json) =>
-      Object.keys(template.Resources).find((id) => id.includes('Access'));
+    const access = (template: Json) => Object.keys(template.Resources).find((id) => id.includes('Access'));
     const other = synthTenant({ tenantName: 'beta' });
     expect(ids(other).filter((id) => ids(template).includes(id))).toEqual([]);
     expect(one(other, 'Custom::EtcdTenant').DependsOn).toContain(access(other));
@@ -135,9 +146,21 @@ describe('what is wrong is told when the app is synthesized', () => {
     ['a version that is none', { version: 'latest' }, /version must be a version such as "3.6.16"/],
     ['a size', { size: 'huge' }, /size must be micro, small/],
     ['a field of backup', { backup: { drillHours: 0 } }, /backup.drillHours must be at least 1/],
-    ['an unknown field of the window', { maintenanceWindow: { days: ['mon'], start: '03:30', minutes: 60, zone: 'CET' } }, /maintenanceWindow.zone is not a known field/],
-    ['storage and quota', { storageGiB: 5, quotaMiB: 8192 }, /storageGiB is too small for a quota of 8192 MiB/],
-    ['a short life', { credentialsLife: Duration.hours(5) }, /credentialsLife must be from 3 to 365 whole days/],
+    [
+      'an unknown field of the window',
+      { maintenanceWindow: { days: ['mon'], start: '03:30', minutes: 60, zone: 'CET' } },
+      /maintenanceWindow.zone is not a known field/,
+    ],
+    [
+      'storage and quota',
+      { storageGiB: 5, quotaMiB: 8192 },
+      /storageGiB is too small for a quota of 8192 MiB/,
+    ],
+    [
+      'a short life',
+      { credentialsLife: Duration.hours(5) },
+      /credentialsLife must be from 3 to 365 whole days/,
+    ],
     ['a long wait', { timeout: Duration.hours(2) }, /timeout must be from 1 to 55 whole minutes/],
     ['a reserved user', { user: 'etcd-peer' }, /user is reserved/],
     ['a removal policy', { removalPolicy: 'keep' }, /removalPolicy must be RemovalPolicy.SNAPSHOT/],
@@ -166,6 +189,8 @@ describe('what is wrong is told when the app is synthesized', () => {
   test('two of one name in a stack', () => {
     const stack = new Stack(new App({ context: { 'aws:cdk:bundling-stacks': [] } }), 'shop');
     new EtcdTenant(stack, 'acme');
-    expect(() => new EtcdTenant(stack, 'other', { tenantName: 'acme' })).toThrow(/another tenant "acme" already/);
+    expect(() => new EtcdTenant(stack, 'other', { tenantName: 'acme' })).toThrow(
+      /another tenant "acme" already/,
+    );
   });
 });

@@ -71,7 +71,10 @@ describe('create', () => {
   test('takes back what an earlier life of the stack left when told to, and a failure then does not delete it', async () => {
     await world.create();
     world.advance(3_600_000);
-    expect(await world.create({ Adopt: 'true' })).toMatchObject({ Status: 'SUCCESS', PhysicalResourceId: 'acme' });
+    expect(await world.create({ Adopt: 'true' })).toMatchObject({
+      Status: 'SUCCESS',
+      PhysicalResourceId: 'acme',
+    });
     const failed = await world.create({ Adopt: 'true', Spec: { version: '9.9' } });
     expect(failed).toMatchObject({ Status: 'FAILED', PhysicalResourceId: 'refused:acme' });
   });

@@ -36,7 +36,9 @@ const byType = (type: string, test: (properties: Json) => boolean) =>
 describe('the guard against destroying', () => {
   it('depends on everything else in its stack, so that it is asked before anything is gone', () => {
     const { Resources } = app.templates['etcd-nanny-control-plane'];
-    const [id, guard] = Object.entries<Json>(Resources).find(([, { Type }]) => Type === 'Custom::TenantGuard')!;
+    const [id, guard] = Object.entries<Json>(Resources).find(
+      ([, { Type }]) => Type === 'Custom::TenantGuard',
+    )!;
     expect(guard.Properties.DestroyWithTenants).toBe(false);
     const others = Object.keys(Resources).filter((other) => !other.startsWith('TenantGuard'));
     expect(others.filter((other) => !guard.DependsOn.includes(other))).toEqual([]);
