@@ -169,7 +169,7 @@ const allowed: Record<string, string[]> = {
     's3:PutObject',
   ],
   RolesTask: ['execute-api:Invoke'],
-  TenantGuardGuardRole: [...logs, 'dynamodb:Query'],
+  TenantGuardRole: [...logs, 'dynamodb:Query'],
 };
 
 describe('least privilege', () => {
