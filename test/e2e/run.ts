@@ -80,12 +80,14 @@ const result = spawnSync(
   ],
   { stdio: 'inherit', cwd: join(folder, '../..') },
 );
-const refused = chosen.filter((topic) => topicsNoted().includes(topic)).flatMap((topic) =>
-  unprovoked(topic, readTopic(topic).denials).map(({ principal, action, resource }) => {
-    const role = principal.slice(principal.lastIndexOf('/') + 1);
-    return `${topic}: ${role} was refused ${action} on ${resource}`;
-  }),
-);
+const refused = chosen
+  .filter((topic) => topicsNoted().includes(topic))
+  .flatMap((topic) =>
+    unprovoked(topic, readTopic(topic).denials).map(({ principal, action, resource }) => {
+      const role = principal.slice(principal.lastIndexOf('/') + 1);
+      return `${topic}: ${role} was refused ${action} on ${resource}`;
+    }),
+  );
 if (refused.length > 0)
   console.error(`Refused by IAM, and no test provokes it (npm run iam:used):\n  ${refused.join('\n  ')}`);
 process.exit(result.status || (refused.length > 0 ? 1 : 0));

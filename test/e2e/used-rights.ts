@@ -14,7 +14,9 @@ import { readTopic, topicsNoted } from './support/rights.ts';
 const file = new URL('../lib/rights/used-rights.json', import.meta.url).pathname;
 const topics = topicsNoted();
 if (topics.length === 0) {
-  console.error('No topic was run on this machine since its results were thrown away: npm run e2e -- <topic>');
+  console.error(
+    'No topic was run on this machine since its results were thrown away: npm run e2e -- <topic>',
+  );
   process.exit(1);
 }
 const results = new Map(topics.map((topic) => [topic, readTopic(topic)]));
@@ -34,7 +36,10 @@ const tell = (title: string, lines: readonly string[]): void => {
 };
 console.log(`${topics.length} topics: ${topics.join(', ')}. ${Object.keys(used).length} rights used.`);
 tell('Refused, and no test provokes it (test/e2e/support/provoked-denials.ts):', denied);
-tell('Used, but the templates do not give it; if nothing asks for it any more, run its topics again:', missing);
+tell(
+  'Used, but the templates do not give it; if nothing asks for it any more, run its topics again:',
+  missing,
+);
 tell('Given, never used: take it away, or say why it stays (test/lib/rights/unused-rights.ts):', unexplained);
 tell('Explained without need (test/lib/rights/unused-rights.ts):', stale);
 process.exit(denied.length + missing.length + unexplained.length + stale.length === 0 ? 0 : 1);

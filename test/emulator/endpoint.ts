@@ -20,7 +20,9 @@ export function emulatorOf(env: Environment): Emulator | { readonly problem: str
   const host = URL.canParse(endpoint) ? new URL(endpoint).hostname : undefined;
   if (host === undefined) return { problem: `AWS_ENDPOINT_URL is no URL: ${endpoint}` };
   if (/(^|\.)amazonaws\.com(\.cn)?$/.test(host)) {
-    return { problem: `AWS_ENDPOINT_URL is AWS itself (${host}). This deploys and destroys: it goes to emulators only.` };
+    return {
+      problem: `AWS_ENDPOINT_URL is AWS itself (${host}). This deploys and destroys: it goes to emulators only.`,
+    };
   }
   const account = env.EMULATOR_ACCOUNT ?? '000000000000';
   return {

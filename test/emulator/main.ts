@@ -27,7 +27,9 @@ const cdk = (...args: string[]): void => {
     stdio: 'inherit',
   });
   if (status !== 0) {
-    console.error(`cdk ${args[0]} has failed against the emulator at ${target.endpoint}; its own words are above.`);
+    console.error(
+      `cdk ${args[0]} has failed against the emulator at ${target.endpoint}; its own words are above.`,
+    );
     process.exit(1);
   }
 };

@@ -22,7 +22,8 @@ describe('rights of the templates, against those that end-to-end topics used (np
 
 describe('the comparison', () => {
   const right = (sid: string, action = 'a:Do') => ({ role: 'R', sid, action, resource: '*' });
-  const names = (...sids: string[]): UsedRights => Object.fromEntries(sids.map((sid) => [`R ${sid} a:Do *`, ['create']]));
+  const names = (...sids: string[]): UsedRights =>
+    Object.fromEntries(sids.map((sid) => [`R ${sid} a:Do *`, ['create']]));
 
   it('finds what is missing, what nobody uses, and what is explained without need', () => {
     const given = [right('Used'), right('Unused'), right('Explained')];
@@ -44,9 +45,9 @@ describe('the comparison', () => {
   it('tells rights of one statement apart by action and role', () => {
     const given = [right('S'), right('S', 'a:Undo')];
     expect(compareRights(given, names('S'), []).unexplained).toEqual(['R S a:Undo *']);
-    expect(compareRights(given, names('S'), [{ sid: 'S', roles: ['Other'], reason: '' }]).unexplained).toEqual([
-      'R S a:Undo *',
-    ]);
+    expect(
+      compareRights(given, names('S'), [{ sid: 'S', roles: ['Other'], reason: '' }]).unexplained,
+    ).toEqual(['R S a:Undo *']);
   });
 
   it('takes a topic that was run again at its word, and keeps what others said', () => {

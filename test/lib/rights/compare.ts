@@ -34,7 +34,9 @@ export function compareRights(
     const inUse = about.filter((right) => rightName(right) in used).map(rightName);
     if (about.length === 0) return [`${label(entry)}: the templates give no such right`];
     // It may cover rights that are used beside others that are not.
-    return inUse.length === about.length ? [`${label(entry)}: all of it is used, by ${used[inUse[0]!]?.join(', ')}`] : [];
+    return inUse.length === about.length
+      ? [`${label(entry)}: all of it is used, by ${used[inUse[0]!]?.join(', ')}`]
+      : [];
   });
   return {
     missing: Object.keys(used).filter((name) => !names.has(name)),

@@ -18,7 +18,8 @@ export const unusedRights: readonly UnusedRights[] = [
   {
     sid: '-',
     actions: ['sqs:ChangeMessageVisibility', 'sqs:GetQueueUrl'],
-    reason: 'CDK gives them with the event source; Lambda gives failed messages of a batch back by the first.',
+    reason:
+      'CDK gives them with the event source; Lambda gives failed messages of a batch back by the first.',
   },
   {
     roles: ['RolesExecution'],
@@ -26,7 +27,11 @@ export const unusedRights: readonly UnusedRights[] = [
     actions: ['logs:PutLogEvents'],
     reason: 'The awslogs driver of Fargate; the local cloud keeps the output of tasks in files.',
   },
-  { roles: ['FlowLogsRejectedIAMRole'], sid: '-', reason: 'VPC flow logs; the local cloud has no packets to tell of.' },
+  {
+    roles: ['FlowLogsRejectedIAMRole'],
+    sid: '-',
+    reason: 'VPC flow logs; the local cloud has no packets to tell of.',
+  },
   // One right to tell others of a tenant. Which of them is told is the record's to say.
   {
     sid: 'SendLooks',
@@ -54,7 +59,8 @@ export const unusedRights: readonly UnusedRights[] = [
   {
     roles: ['CellC1BackupRole'],
     sid: 'ListTasks',
-    reason: 'Only after a crash between RunTask and the save: simulated (test/lambdas/restore/crash.test.ts).',
+    reason:
+      'Only after a crash between RunTask and the save: simulated (test/lambdas/restore/crash.test.ts).',
   },
   {
     roles: ['CellC1BackupRole'],
@@ -64,7 +70,8 @@ export const unusedRights: readonly UnusedRights[] = [
   {
     roles: ['CellC1BackupRole'],
     sid: 'DeleteBackups',
-    reason: 'Retention lets nothing go within the minutes of a topic; in fast tests with virtual time it does.',
+    reason:
+      'Retention lets nothing go within the minutes of a topic; in fast tests with virtual time it does.',
   },
   {
     roles: ['CellC1ScaleRole', 'CellC1PatchRole', 'CellC1RestoreRole', 'CellC1RemediateRole'],
@@ -75,7 +82,8 @@ export const unusedRights: readonly UnusedRights[] = [
     roles: ['CellC1BackupAccessRole'],
     sid: 'Backups',
     actions: ['s3:AbortMultipartUpload'],
-    reason: 'A nanny takes back a large upload that broke off; databases of topics are smaller than one part.',
+    reason:
+      'A nanny takes back a large upload that broke off; databases of topics are smaller than one part.',
   },
   {
     roles: ['CellC1BackupAccessRole'],
@@ -85,18 +93,21 @@ export const unusedRights: readonly UnusedRights[] = [
   },
   {
     sid: 'RemoveCopies',
-    reason: 'Copies of disks are made by a recovery from kept disks and go a day later; fast tests have that day.',
+    reason:
+      'Copies of disks are made by a recovery from kept disks and go a day later; fast tests have that day.',
   },
   {
     roles: ['CellC1AlarmsRole'],
     sid: 'ReadMetrics',
-    reason: 'Sizes are advised from a first full hour on, and no topic lasts an hour; fast tests have that hour.',
+    reason:
+      'Sizes are advised from a first full hour on, and no topic lasts an hour; fast tests have that hour.',
   },
   // The recorded runs do not reach these: the topics that use them were cut short, or were not run with a recorder yet.
   ...['ListItems', 'ListTasks', 'StopTasks', 'RemoveAddresses'].map((sid) => ({
     roles: ['CellC1ScaleRole'],
     sid,
-    reason: 'The second half of the topic scale, in which members go. Take this away once it is in the record.',
+    reason:
+      'The second half of the topic scale, in which members go. Take this away once it is in the record.',
   })),
   {
     roles: ['CellC1AlarmsRole'],
