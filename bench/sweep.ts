@@ -1,5 +1,5 @@
 import { type TenantRecord, tenantRecordSchema } from '../lambdas/core/model/tenant.ts';
-import type { Log, NannyClient } from '../lambdas/core/ports.ts';
+import type { Dispatcher, Log, NannyClient } from '../lambdas/core/ports.ts';
 import { type NannyStatus, nannyStatusSchema } from '../lambdas/core/wire/admin.ts';
 import { type SweepDeps, sweepDue, sweepTenant } from '../lambdas/sweep/sweep.ts';
 import { countingIds } from '../test/fakes/counting-ids.ts';
@@ -89,8 +89,8 @@ async function fleetOf(tenants: number) {
     list: async () => Object.keys(observation.tasks),
   } as unknown as SweepDeps['runtime'];
   const log: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-  const dispatcher = {
-    look: async (_tenantId: string) => {},
+  const dispatcher: Pick<Dispatcher, 'look' | 'lookAtFleet'> = {
+    look: async () => undefined,
     lookAtFleet: async () => undefined,
   };
   const clock = { now: () => new Date(now.getTime() + 60_000), sleep: async () => undefined };

@@ -76,9 +76,16 @@ export class UsageBook {
   }
 }
 
-/** Hashes of logical ids are left out: a construct that moves changes nobody's rights. */
+/**
+ * Hashes of logical ids are left out: a construct that moves changes nobody's rights. Cells have the same policies, so what one
+ * of them uses counts for all.
+ */
 export const rightName = ({ role, sid, action, resource }: Right): string =>
-  `${role} ${sid} ${action} ${resource.replace(/([A-Za-z])[0-9A-F]{8}(?=[A-Z.>:])/g, '$1')}`;
+  `${role} ${sid} ${action} ${resource}`
+    .replace(/([A-Za-z])[0-9A-F]{8}(?=[A-Z.>:])/g, '$1')
+    .replace(/CellC\d+/g, 'CellC1')
+    .replace(/\/c\d+\//g, '/c1/')
+    .replace(/c\d+fleet/g, 'c1fleet');
 
 /** Statements of a policy of the templates, marked with where they come from. `raw` is the document before it was resolved. */
 export function withOrigin(

@@ -28,11 +28,6 @@ export const unusedRights: readonly UnusedRights[] = [
     reason: 'The awslogs driver of Fargate; the local cloud keeps the output of tasks in files.',
   },
   {
-    sid: 'WriteLogs',
-    reason:
-      "Lambda writes a function's output with the function's role; functions that say nothing within a topic write none.",
-  },
-  {
     roles: ['FlowLogsRejectedIAMRole'],
     sid: '-',
     reason: 'VPC flow logs; the local cloud has no packets to tell of.',
@@ -69,6 +64,11 @@ export const unusedRights: readonly UnusedRights[] = [
   },
   {
     roles: ['CellC1BackupRole'],
+    sid: 'DeleteItems',
+    reason: 'Manifests of backups that retention lets go: as below.',
+  },
+  {
+    roles: ['CellC1BackupRole'],
     sid: 'DeleteBackups',
     reason:
       'Retention lets nothing go within the minutes of a topic; in fast tests with virtual time it does.',
@@ -77,11 +77,6 @@ export const unusedRights: readonly UnusedRights[] = [
     roles: ['CellC1ScaleRole', 'CellC1PatchRole', 'CellC1RestoreRole', 'CellC1RemediateRole'],
     sid: 'ListDue',
     reason: 'Rule S8 counts the tenants of the cell only when three or more are sick at once.',
-  },
-  {
-    roles: ['CellC1RestoreRole'],
-    sid: 'ListItems',
-    reason: 'Rule S8, as above: it reads who is sick before a member is taken out.',
   },
   {
     roles: ['CellC1BackupAccessRole'],
@@ -100,5 +95,24 @@ export const unusedRights: readonly UnusedRights[] = [
     sid: 'RemoveCopies',
     reason:
       'Copies of disks are made by a recovery from kept disks and go a day later; fast tests have that day.',
+  },
+  {
+    roles: ['CellC1AlarmsRole'],
+    sid: 'ReadMetrics',
+    reason:
+      'Sizes are advised from a first full hour on, and no topic lasts an hour; fast tests have that hour.',
+  },
+  // The recorded runs do not reach these: the topics that use them were cut short, or were not run with a recorder yet.
+  ...['ListItems', 'ListTasks', 'StopTasks', 'RemoveAddresses'].map((sid) => ({
+    roles: ['CellC1ScaleRole'],
+    sid,
+    reason:
+      'The second half of the topic scale, in which members go. Take this away once it is in the record.',
+  })),
+  {
+    roles: ['CellC1AlarmsRole'],
+    sid: 'WriteTenantAlarms',
+    actions: ['cloudwatch:DeleteAlarms'],
+    reason: 'The end of the topic alarms, when its tenant goes. Take this away once it is in the record.',
   },
 ];
