@@ -37,6 +37,19 @@ describe('settings in cdk context', () => {
     expect(fromShell).toEqual(fromFile);
   });
 
+  it('takes an issuer as an object, and as JSON from -c', () => {
+    const jwt = { issuer: 'https://login.example.com/', audience: 'etcd-nanny' };
+    const told = parseConfig({ jwt }).jwt;
+    expect(told).toEqual({
+      issuer: 'https://login.example.com/',
+      audience: ['etcd-nanny'],
+      tenantsClaim: 'tenants',
+      adminScope: 'etcd-nanny/admin',
+    });
+    expect(parseConfig({ jwt: JSON.stringify(jwt) }).jwt).toEqual(told);
+    expect(parseConfig({}).jwt).toBeUndefined();
+  });
+
   it("lets CDK's own keys pass: flags, options and lookup caches", () => {
     const context = {
       '@aws-cdk/core:checkSecretUsage': true,
@@ -78,6 +91,27 @@ describe('settings in cdk context', () => {
     ['a minor for a version', { etcdVersions: '3.6' }, /etcdVersions\.0: must be an exact version/],
     ['a retention CloudWatch lacks', { logRetentionDays: 31 }, /logRetentionDays: /],
     ['no tenants', { maxTenants: 0 }, /maxTenants: /],
+    ['a cell without room', { maxTenantsPerCell: 0 }, /maxTenantsPerCell: /],
+    ['a cell with more tenants than one item can hold', { maxTenantsPerCell: 5_000 }, /maxTenantsPerCell: /],
+    ['a way out that is none', { egress: 'internet' }, /egress: /],
+    ['an issuer that is no URL', { jwt: { issuer: 'me', audience: ['a'] } }, /jwt\.issuer: /],
+    [
+      'an issuer by plain HTTP',
+      { jwt: { issuer: 'http://login.example.com', audience: ['a'] } },
+      /jwt\.issuer: must be an https URL/,
+    ],
+    [
+      'an issuer that only looks like loopback',
+      { jwt: { issuer: 'http://127.0.0.1.example.com', audience: ['a'] } },
+      /jwt\.issuer: must be an https URL/,
+    ],
+    ['no audience', { jwt: { issuer: 'https://login.example.com', audience: [] } }, /jwt\.audience: /],
+    ['tokens that are no JSON', { jwt: 'https://login.example.com' }, /jwt: must be JSON/],
+    [
+      'two admin scopes',
+      { jwt: { issuer: 'https://a.example', audience: 'a', adminScope: 'a b' } },
+      /adminScope: /,
+    ],
     ['a lock of no days', { backupObjectLockDays: 0 }, /backupObjectLockDays: /],
     ['an upper-case name', { deploymentName: 'Etcd' }, /deploymentName: must be 2 to 31 characters/],
   ];
