@@ -72,8 +72,9 @@ describe('scale', () => {
 
   const disturbances: [string, NonNullable<WorldOptions['messages']>][] = [
     ['doubled and late', { copies: 2, delayMs: (n) => (n * 3_137) % 9_000 }],
-    // Not every other one: the sweep sends two a minute, and the same one of them would be lost for ever.
-    ['lost one in two', { lost: (n) => Math.imul(n, 0x9e3779b1) < 0 }],
+    // Not every other one: the sweep sends two a minute, and the same one of them would be lost for ever. The first ones
+    // are those of the creation, which is over before the spec is changed.
+    ['lost one in two', { lost: (n) => n > 5 && Math.imul(n, 0x9e3779b1) < 0 }],
   ];
   test.each(disturbances)('comes to the same with messages %s', async (_name, messages) => {
     const world = await created({ messages });
