@@ -64,11 +64,6 @@ export const unusedRights: readonly UnusedRights[] = [
   },
   {
     roles: ['CellC1BackupRole'],
-    sid: 'DeleteItems',
-    reason: 'Manifests of backups that retention lets go: as below.',
-  },
-  {
-    roles: ['CellC1BackupRole'],
     sid: 'DeleteBackups',
     reason:
       'Retention lets nothing go within the minutes of a topic; in fast tests with virtual time it does.',
@@ -110,9 +105,15 @@ export const unusedRights: readonly UnusedRights[] = [
       'The second half of the topic scale, in which members go. Take this away once it is in the record.',
   })),
   {
-    roles: ['CellC1AlarmsRole'],
-    sid: 'WriteTenantAlarms',
-    actions: ['cloudwatch:DeleteAlarms'],
-    reason: 'The end of the topic alarms, when its tenant goes. Take this away once it is in the record.',
+    roles: ['CellC1SweepRole'],
+    sid: 'ChangePlaces',
+    reason:
+      'Only when the places of a cell and its tenants differ, looked at every ten minutes: fast tests (test/lambdas/sweep).',
+  },
+  {
+    roles: ['TenantGuardRole'],
+    sid: 'ListTenants',
+    reason:
+      'Asked when somebody deletes the control plane: test/lambdas/guard, and the end of topic tenant-as-code.',
   },
 ];
