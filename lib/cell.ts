@@ -1,4 +1,7 @@
-import { ArnFormat, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Fn, Stack } from 'aws-cdk-lib';
+import type * as z from 'zod';
+import type { apiCellSchema } from '../lambdas/core/model/cell.ts';
+import { duties } from '../lambdas/core/model/duties.ts';
 import type { Cell } from '../lambdas/core/ports.ts';
 import type { LookQueues } from './constructs/look-queues.ts';
 import { memberContainerName } from './constructs/member-task.ts';
@@ -6,7 +9,7 @@ import type { FleetStack } from './fleet-stack.ts';
 import type { NetworkStack } from './network-stack.ts';
 import type { CellScope } from './policies/scope.ts';
 
-/** The cell as the functions see it (environment CELL and CELLS). */
+/** The cell as its functions see it (environment CELL). */
 export function cellDocument(
   id: string,
   network: NetworkStack,
@@ -31,6 +34,23 @@ export function cellDocument(
     backupBucket: backups.bucket,
     backupRoleArn: backups.roleArn,
   };
+}
+
+/** The cell as the api function sees it (an entry of its environment CELLS): see apiCellSchema. */
+export function apiCellDocument(id: string, fleet: FleetStack, queues: LookQueues, backupBucket: string) {
+  const first = queues.byDuty[duties[0]].queueUrl;
+  const parts = [0, 1, 2, 3].map((part) => Fn.select(part, Fn.split('/', first)));
+  return {
+    id,
+    taskDefinitions: {
+      ebs: fleet.tasks.ebs.definition.taskDefinitionArn,
+      ephemeral: fleet.tasks.ephemeral.definition.taskDefinitionArn,
+    },
+    namespaceName: fleet.namespace.namespaceName,
+    backupBucket,
+    queueBase: Fn.join('/', parts),
+    queueNames: duties.map((duty) => queues.byDuty[duty].queueName),
+  } satisfies z.input<typeof apiCellSchema>;
 }
 
 /** The cell as the policies see it. */

@@ -73,8 +73,8 @@ const contextSchema = z.strictObject({
   ephemeral: flag.default(false),
   /** `cdk destroy` goes on although tenants live, whose clusters then stay behind without a control plane. @default false */
   destroyWithTenants: flag.default(false),
-  /** Number of data-plane units (VPC + ECS cluster). At most four: the functions of more are over the 500 resources that a stack may have. @default 1 */
-  cells: number(z.int().min(1).max(4)).default(1),
+  /** Number of data-plane units (VPC + ECS cluster). At most three: four fill the 4 KB that Lambda gives the api function's environment, five the 500 resources of a stack. @default 1 */
+  cells: number(z.int().min(1).max(3)).default(1),
   /** Exactly three Availability Zone names. @default the first three zones of the Region, chosen by CloudFormation */
   zones: list(z.string().regex(/^[a-z0-9-]+$/, 'must be an Availability Zone name'))
     .refine(

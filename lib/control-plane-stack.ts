@@ -33,7 +33,7 @@ export interface ControlPlaneStackProps extends StackProps {
 /** All code that decides: the tenant API of the deployment, and the functions of each cell. */
 export class ControlPlaneStack extends Stack {
   constructor(scope: Construct, id: string, props: ControlPlaneStackProps) {
-    // Four cells are 830 kB with indentation, and CloudFormation takes 1 MB.
+    // Three cells are 830 kB with indentation, and CloudFormation takes 1 MB.
     super(scope, id, { ...props, suppressTemplateIndentation: true });
     const { config, state } = props;
     const { deploymentName, runbookUrl } = config;
@@ -56,7 +56,7 @@ export class ControlPlaneStack extends Stack {
       environment: {
         TABLE_NAME: state.table.tableName,
         KEY_ARN: state.key.keyArn,
-        CELLS: `[${cells.map((cell) => cell.document).join(',')}]`,
+        CELLS: `[${cells.map((cell) => cell.apiDocument).join(',')}]`,
         ETCD_VERSIONS: JSON.stringify(props.etcdVersions),
         MAX_TENANTS: String(config.maxTenants),
         AUTHORITY: JSON.stringify(authorityOf(config)),

@@ -234,7 +234,7 @@ async function build(options: LocalCloudOptions, port: number, onProgress: (line
     nodeImageUri,
     ephemeral: true,
     etcdVersions: machine.versions,
-    // Cells share the block, at most four.
+    // Cells share the block, at most three.
     vpcCidr: machine.vpcCidr.replace(/16$/, Number(options.context?.cells ?? 1) > 1 ? '19' : '16'),
     ...options.context,
   };

@@ -1,6 +1,6 @@
+import type { ApiCell } from '../core/model/cell.ts';
 import type {
   BackupObjects,
-  Cell,
   Clock,
   Dispatcher,
   Ids,
@@ -21,11 +21,11 @@ export interface ApiDeps {
   readonly ids: Pick<Ids, 'ulid' | 'clusterToken'>;
   readonly log: Log;
   /** Not empty. New tenants go into the emptiest one. */
-  readonly cells: readonly Cell[];
+  readonly cells: readonly ApiCell[];
   /** Queues of one cell. */
-  dispatcherOf(cell: Cell): Dispatcher;
+  dispatcherOf(cell: ApiCell): Dispatcher;
   /** What is in the backup bucket of one cell, by name. */
-  objectsOf(cell: Cell): Pick<BackupObjects, 'list'>;
+  objectsOf(cell: ApiCell): Pick<BackupObjects, 'list'>;
   readonly versions: VersionCatalog;
   readonly maxTenants: number;
   readonly maxTenantsPerCell: number;

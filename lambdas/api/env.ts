@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { jsonText } from '../core/json-text.ts';
-import { cellSchema } from '../core/model/cell.ts';
+import { apiCellSchema } from '../core/model/cell.ts';
 import { etcdVersionSchema } from '../core/model/names.ts';
 
 /** Who says what a caller may touch: IAM, by the path, before the function is called; or a claim of a token, here. */
@@ -20,7 +20,7 @@ export type Authority = z.infer<typeof authoritySchema>;
 export const envSchema = z.object({
   TABLE_NAME: z.string().min(1),
   KEY_ARN: z.string().min(1),
-  CELLS: jsonText(z.array(cellSchema).min(1)),
+  CELLS: jsonText(z.array(apiCellSchema).min(1)),
   ETCD_VERSIONS: jsonText(
     z.strictObject({ default: etcdVersionSchema, offered: z.array(etcdVersionSchema).min(1) }),
   ),

@@ -1,6 +1,6 @@
+import type { ApiCell } from '../core/model/cell.ts';
 import { type CellLoad, loadOf } from '../core/model/place.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
-import type { Cell } from '../core/ports.ts';
 import type { ApiDeps } from './deps.ts';
 import { ApiError } from './problem.ts';
 
@@ -14,7 +14,7 @@ const weighedTries = 5;
  * the sweep gives the place back. A tenant that has a place already (a request that was cut off) keeps it.
  * @throws ApiError `no-room` when all cells are full
  */
-export async function placeTenant(deps: PlacementDeps, tenantId: string, members: number): Promise<Cell> {
+export async function placeTenant(deps: PlacementDeps, tenantId: string, members: number): Promise<ApiCell> {
   for (let tries = 1; ; tries++) {
     const seen = await Promise.all(
       deps.cells.map(async (cell, order) => ({ cell, order, places: await deps.store.places(cell.id) })),
@@ -75,7 +75,7 @@ export async function notePlace(deps: PlacementDeps & Pick<ApiDeps, 'log'>, tena
 
 const take = (
   deps: PlacementDeps,
-  cell: Pick<Cell, 'id'>,
+  cell: Pick<ApiCell, 'id'>,
   tenantId: string,
   members: number,
   atMost: number,
@@ -90,7 +90,7 @@ interface Weighed {
 const emptiestFirst = (a: Weighed, b: Weighed): number =>
   a.load.members - b.load.members || a.load.tenants - b.load.tenants || a.order - b.order;
 
-function noRoom({ maxTenantsPerCell }: PlacementDeps, loads: readonly { cell: Cell; load: CellLoad }[]) {
+function noRoom({ maxTenantsPerCell }: PlacementDeps, loads: readonly { cell: ApiCell; load: CellLoad }[]) {
   const told = loads.map(({ cell, load }) => `${cell.id} has ${load.tenants}`).join(', ');
   return new ApiError(
     'no-room',

@@ -1,7 +1,7 @@
 import { ConflictError, NotFoundError } from '../core/errors.ts';
+import type { ApiCell } from '../core/model/cell.ts';
 import type { Operation } from '../core/model/operation.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
-import type { Cell } from '../core/ports.ts';
 import { type TenantDocument, tenantDocument } from '../core/tenant-document.ts';
 import type { ApiDeps } from './deps.ts';
 
@@ -17,7 +17,10 @@ export async function requireTenant(deps: Pick<ApiDeps, 'store'>, tenantId: stri
   return tenant;
 }
 
-export function cellOf(deps: Pick<ApiDeps, 'cells'>, tenant: Pick<TenantRecord, 'tenantId' | 'cell'>): Cell {
+export function cellOf(
+  deps: Pick<ApiDeps, 'cells'>,
+  tenant: Pick<TenantRecord, 'tenantId' | 'cell'>,
+): ApiCell {
   const cell = deps.cells.find((candidate) => candidate.id === tenant.cell);
   if (cell === undefined) {
     throw new Error(`Tenant ${tenant.tenantId} lives in cell ${tenant.cell}, which CELLS does not name`);

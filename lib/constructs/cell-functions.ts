@@ -20,7 +20,7 @@ import { envSchema as remediateEnv } from '../../lambdas/remediate/env.ts';
 import { envSchema as restoreEnv } from '../../lambdas/restore/env.ts';
 import { envSchema as scaleEnv } from '../../lambdas/scale/env.ts';
 import { envSchema as sweepEnv } from '../../lambdas/sweep/env.ts';
-import { cellDocument, cellScope } from '../cell.ts';
+import { apiCellDocument, cellDocument, cellScope } from '../cell.ts';
 import type { Config } from '../config.ts';
 import type { FleetStack } from '../fleet-stack.ts';
 import type { NetworkStack } from '../network-stack.ts';
@@ -56,6 +56,8 @@ export interface CellFunctionsProps {
 /** The part of the control plane that works on one cell: its queues and the functions that serve them. */
 export class CellFunctions extends Construct {
   readonly queues: LookQueues;
+  /** As JSON, for the api function's environment CELLS. */
+  readonly apiDocument: string;
   /** Cell as JSON: environment CELL. */
   readonly document: string;
   readonly scope: CellScope;
@@ -74,6 +76,9 @@ export class CellFunctions extends Construct {
       bucketArn: state.backupBucketArn,
       keyArn: state.key.keyArn,
     });
+    this.apiDocument = Stack.of(this).toJsonString(
+      apiCellDocument(props.cellId, fleet, this.queues, state.backups.bucketName),
+    );
     this.document = Stack.of(this).toJsonString(
       cellDocument(props.cellId, network, fleet, this.queues.urls, {
         bucket: state.backups.bucketName,
