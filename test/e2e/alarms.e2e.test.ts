@@ -117,11 +117,15 @@ async function sqs<T>(use: (client: SQSClient) => Promise<T>): Promise<T> {
 describe('a tenant', () => {
   test('has its alarms soon after it was made, and none of them is on', async () => {
     await becomes(of('page'), 'OK');
-    await until('all alarms to be OK', () =>
-      cloud.cloud.alarms
-        .all()
-        .filter(({ alarm }) => alarm.AlarmName.startsWith(`${deployment}/${acme}/`))
-        .every(({ state }) => state === 'OK'),
+    await until(
+      'all alarms to be OK',
+      () =>
+        cloud.cloud.alarms
+          .all()
+          .filter(({ alarm }) => alarm.AlarmName.startsWith(`${deployment}/${acme}/`))
+          .every(({ state }) => state === 'OK'),
+      // The slowest wants as many periods as it looks at.
+      { deadlineMs: patienceMs },
     );
     expect(
       cloud.cloud.alarms.all().filter(({ alarm }) => alarm.AlarmName.includes(`/${acme}/`)),
