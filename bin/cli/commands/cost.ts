@@ -20,7 +20,6 @@ export const defaultCostInput: CostInput = {
   writesPerSecond: 0,
   valueBytes: 1_024,
   databaseMiB: 100,
-  alarmsPerTenant: 8,
 };
 
 interface CostOptions extends CommonOptions {

@@ -1,3 +1,4 @@
+import { alarmKinds } from '../../../lambdas/core/alarms.ts';
 import { maxTenantMetrics } from '../../../lambdas/core/metrics.ts';
 import { type SizeClass, sizeClasses } from '../../../lambdas/core/model/spec.ts';
 import { assumptions as a } from './assumptions.ts';
@@ -16,7 +17,6 @@ export interface CostInput {
   readonly writesPerSecond: number;
   readonly valueBytes: number;
   readonly databaseMiB: number;
-  readonly alarmsPerTenant: number;
 }
 
 export interface Line {
@@ -148,7 +148,11 @@ function tenantLines(input: CostInput, metered: Metered): Line[] {
       usd: maxTenantMetrics * p.customMetric.usd,
       of: `${maxTenantMetrics}`,
     },
-    { what: 'Alarms', usd: input.alarmsPerTenant * p.alarm.usd, of: `${input.alarmsPerTenant}` },
+    {
+      what: 'Alarms',
+      usd: alarmKinds.length * p.alarm.usd + p.compositeAlarm.usd,
+      of: `${alarmKinds.length}, and one composite that pages`,
+    },
     {
       what: 'Size advice',
       usd: a.metricsAsked * month * p.metricQuery.usd,
