@@ -55,7 +55,7 @@ const tokenAttempts = 8;
  *
  * | method | AWS actions | resource |
  * |---|---|---|
- * | get, getOperation, getIdempotent, getRollout, getGrave | dynamodb:GetItem | table |
+ * | get, getOperation, getIdempotent, getRollout, getGrave, getBackup | dynamodb:GetItem | table |
  * | create, save, putOperation, appendEvent, putIdempotent, saveRollout, putBackup, bury | dynamodb:PutItem | table |
  * | remove, removeBackup, removeGrave | dynamodb:DeleteItem | table |
  * | listOperations, listEvents, listBackups | dynamodb:Query | table |
@@ -230,6 +230,11 @@ export class DynamoTenantStore implements TenantStore {
       from = answer.LastEvaluatedKey;
     } while (from !== undefined);
     return found;
+  }
+
+  async getBackup(tenantId: string, backupId: string): Promise<Backup | undefined> {
+    const item = await this.#getItem(backupKey(tenantId, backupId));
+    return item && parseItem(backupSchema, item);
   }
 
   async removeBackup(tenantId: string, backupId: string): Promise<void> {

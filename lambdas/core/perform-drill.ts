@@ -8,7 +8,7 @@ import type { DrillOutcome } from './step.ts';
 import { type WorkDeps, workPerformers } from './work/perform-work.ts';
 
 export interface DrillDeps extends WorkDeps {
-  readonly store: Pick<TenantStore, 'listBackups' | 'putBackup'>;
+  readonly store: Pick<TenantStore, 'getBackup' | 'putBackup'>;
   readonly nannies: Pick<NannyClient, 'hashKv'>;
   readonly dispatcher: Pick<Dispatcher, 'look'>;
   readonly log: Pick<Log, 'error'>;
@@ -88,7 +88,7 @@ export function drillPerformers(deps: DrillDeps): Performers {
     tenantId: string,
     now: Date,
   ): Promise<void> {
-    const backup = (await deps.store.listBackups(tenantId)).find((each) => each.backupId === backupId);
+    const backup = await deps.store.getBackup(tenantId, backupId);
     if (backup) await deps.store.putBackup({ ...backup, proof: { at: now.toISOString(), ...proof } });
   }
 }

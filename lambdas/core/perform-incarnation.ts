@@ -12,7 +12,7 @@ import { bumpFor, fencingOf } from './restore/source.ts';
 export interface IncarnationDeps {
   readonly ids: Pick<Ids, 'clusterToken'>;
   readonly clock: Pick<Clock, 'now'>;
-  readonly store: Pick<TenantStore, 'getOperation' | 'putOperation' | 'listBackups' | 'putBackup'>;
+  readonly store: Pick<TenantStore, 'getOperation' | 'putOperation' | 'getBackup' | 'putBackup'>;
 }
 
 /** What a new incarnation needs: a source that a worker has prepared, and the step over. */

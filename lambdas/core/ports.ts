@@ -128,6 +128,8 @@ export interface TenantStore {
   putBackup(backup: Backup): Promise<void>;
   /** All of the tenant, newest first; also of a tenant that has been deleted. Strongly consistent. */
   listBackups(tenantId: string): Promise<Backup[]>;
+  /** One of them, strongly consistent. */
+  getBackup(tenantId: string, backupId: string): Promise<Backup | undefined>;
   /** The manifest only. Harmless when gone. */
   removeBackup(tenantId: string, backupId: string): Promise<void>;
 

@@ -61,6 +61,8 @@ export function tenantStoreContract(fresh: () => Promise<StoreWorld>): void {
     await store.putBackup({ ...first, damaged });
     await store.remove('acme', 1);
     expect(await store.listBackups('acme')).toEqual([second, { ...first, damaged }]);
+    expect(await store.getBackup('acme', second.backupId)).toEqual(second);
+    expect(await store.getBackup('other', second.backupId)).toBeUndefined();
     await store.removeBackup('acme', second.backupId);
     await store.removeBackup('acme', second.backupId);
     expect(await store.listBackups('acme')).toEqual([{ ...first, damaged }]);

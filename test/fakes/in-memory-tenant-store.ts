@@ -205,6 +205,10 @@ export class InMemoryTenantStore implements TenantStore {
     return structuredClone(newestFirst(own, (backup) => backup.backupId));
   }
 
+  async getBackup(tenantId: string, backupId: string): Promise<Backup | undefined> {
+    return structuredClone(this.#backups.get(`${tenantId}/${backupId}`));
+  }
+
   async removeBackup(tenantId: string, backupId: string): Promise<void> {
     this.#backups.delete(`${tenantId}/${backupId}`);
   }

@@ -13,11 +13,12 @@ export interface Damage {
 
 /** Says it in the manifest, once: nothing is restored from that object any more. */
 export async function markDamaged(
-  store: Pick<TenantStore, 'listBackups' | 'putBackup'>,
+  store: Pick<TenantStore, 'getBackup' | 'putBackup'>,
   { tenantId, backupId, key, problem }: Damage,
   now: Date,
 ): Promise<void> {
-  const backup = (await store.listBackups(tenantId)).find((each) => each.backupId === backupId);
+  // Read by its key, not among all: create, which has this to say of a clone's source, may not query.
+  const backup = await store.getBackup(tenantId, backupId);
   const marked = backup && withDamage(backup, key, problem, now);
   if (marked !== undefined) await store.putBackup(marked);
 }
