@@ -15,6 +15,12 @@ const provoked: readonly Provoked[] = [
     action: '*',
     reason: 'takes rights away one by one',
   },
+  {
+    topic: 'bad-input',
+    action: 'execute-api:Invoke',
+    principal: 'RolesTask',
+    reason: "calls the tenant API with a member's role: IAM has to refuse it",
+  },
 ];
 
 /** Refusals that nobody wanted: a right is missing. */
