@@ -11,7 +11,7 @@ import type { Performers } from './perform.ts';
 import type { Cell, Clock, Dispatcher, Duty, Ids, Log, MetricSink, TenantStore } from './ports.ts';
 import { isComing, lookOnce } from './recheck.ts';
 import { checkStep } from './safety.ts';
-import type { Decision, Plan, StepKind } from './step.ts';
+import type { Decision, Plan, Step, StepKind } from './step.ts';
 import { checkFleet, noteHeld } from './storm.ts';
 import { takeStep } from './take-step.ts';
 
@@ -149,7 +149,7 @@ async function loop(
   const observer = work.observer();
   const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
   let awake = work.awakeMs ?? awakeMs;
-  let previous = '';
+  const taken = new Set<string>();
   let told = work.beside !== undefined;
 
   const nap = async (): Promise<boolean> => {
@@ -195,31 +195,33 @@ async function loop(
       await requeue(deps, work, held, 60);
       return 'blocked';
     }
-    // The same step on the same record again: the world has not caught up yet, so do not spin.
-    const signature = `${tenant.recordVersion} ${JSON.stringify(wanted)}`;
-    const repeated = signature === previous && !(await nap());
+    // The same step on the same record again: the world has not caught up yet, or two steps undo each other. Do not spin.
+    const repeated = taken.has(signatureOf(tenant, wanted)) && !(await nap());
     if (repeated || timeLeft() < stepRoomMs) {
       await requeue(deps, work, held, work.repeatSeconds?.(tenant, now) ?? 1);
       return 'waiting';
     }
     await held.ensure();
-    const taken = await takeStep(deps, held, journal, wanted, work, observation);
-    if (taken === 'ended') {
+    const outcome = await takeStep(deps, held, journal, wanted, work, observation);
+    if (outcome === 'ended') {
       // The sweep would come in minutes: until then a new cluster would not be backed up at all, and who works beside the
       // others has more to do than the operation that is done.
       const unsaved = mayBackUp(tenant) && lastOf(tenant) === undefined;
       if (work.beside || unsaved) await deps.dispatcher.look(tenant.tenantId, 'backup');
       return 'done';
     }
-    if (taken === 'failed') {
+    if (outcome === 'failed') {
       const { until } = (work.beside ? work.beside.failure(held.tenant()) : held.tenant().backoff) ?? {};
       await requeue(deps, work, held, secondsUntil(until, deps.clock.now()));
       return 'waiting';
     }
     if (changesWhatIsCached.includes(wanted.kind)) observer.forget();
-    previous = `${held.tenant().recordVersion} ${JSON.stringify(wanted)}`;
+    taken.add(signatureOf(held.tenant(), wanted));
   }
 }
+
+const signatureOf = ({ recordVersion }: TenantRecord, wanted: Step): string =>
+  `${recordVersion} ${JSON.stringify(wanted)}`;
 
 /** Nothing to do now: stay awake if it is worth it, else leave word when to look again. */
 async function rest(

@@ -5,6 +5,7 @@ import { membersIn } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
 import type { Leavers } from '../core/primitives/choose.ts';
 import {
+  chooseSuccessor,
   clearLeaving,
   converge,
   gather,
@@ -180,13 +181,14 @@ function replaceAsked(
   now: Date,
   view: QuorumView,
 ): Decision | undefined {
-  const asked = Object.entries(tenant.replaceRequests ?? {});
-  for (const [name, reason] of asked) {
+  const asked = tenant.replaceRequests ?? {};
+  for (const [name, reason] of Object.entries(asked)) {
     const member = tenant.members[name];
     if (member?.state !== 'voting') continue;
     if (tenant.spec.members > 1 && view.leader?.name === name) {
-      const to = view.healthy.find((voter) => voter.name !== name);
-      if (to) return step({ kind: 'move-leadership', from: name, to: to.name });
+      const to = chooseSuccessor(tenant, observation, view, name);
+      // One that is to be replaced itself would hand leadership straight back.
+      if (to && !(to.name in asked)) return step({ kind: 'move-leadership', from: name, to: to.name });
     }
     // The newcomer is an operation's, in the zone of the one that leaves for it: the operation finishes its surge, then
     // takes the request along.

@@ -79,43 +79,48 @@ function valueEnd(page: Buffer, from = 0): number | undefined {
 }
 
 /**
- * Changes a byte in the middle of what the newest WAL file holds: its checksums no longer fit, and etcd does not start.
+ * Changes the last byte of an entry, halfway through the newest WAL file that has one: its checksum no longer fits, and
+ * etcd does not start.
  * @returns name of the file
  */
 export function corruptWal(folder: string): string {
   const directory = path.join(folder, 'etcd', 'member', 'wal');
-  const name = readdirSync(directory)
-    .filter((file) => file.endsWith('.wal'))
-    .sort()
-    .at(-1);
-  if (name === undefined) throw new AwsError('NothingToCorrupt', 'There is no WAL yet.', 409);
-  withFile(path.join(directory, name), (fd) => {
-    const content = Buffer.alloc(fstatSync(fd).size);
-    readSync(fd, content, 0, content.length, 0);
-    const at = middleOfARecord(content);
-    writeSync(fd, Buffer.of(content[at]! ^ 0xff), 0, 1, at);
-  });
-  return name;
+  const names = readdirSync(directory).filter((file) => file.endsWith('.wal'));
+  for (const name of names.sort().reverse()) {
+    const hit = withFile(path.join(directory, name), (fd) => {
+      const content = Buffer.alloc(fstatSync(fd).size);
+      readSync(fd, content, 0, content.length, 0);
+      const at = endOfAnEntry(content);
+      return at !== undefined && writeSync(fd, Buffer.of(content[at]! ^ 0xff), 0, 1, at) === 1;
+    });
+    if (hit) return name;
+  }
+  throw new AwsError('NothingToCorrupt', 'There is no entry in the WAL yet: write a key first.', 409);
 }
 
+/** A write is whole sector by sector, etcd takes it: one that is all zeros is of a write cut off (wal/decoder.go). */
+const sectorBytes = 512;
+
 /**
- * A byte of what a record holds, halfway through the records. Not of a length: that reads as a file cut short, which
- * etcd repairs by dropping the rest (wal.Repair); not of padding: that nobody reads.
+ * The last byte of an entry's data. Not a byte of a length, of the frame or within the record, and none of a record that
+ * has a sector of zeros: that reads as a write cut short, which etcd repairs by dropping the rest (wal.Repair), so that a
+ * member may find out much later, or never. Not of padding: that nobody reads.
  * A frame is a length of 8 bytes, little-endian, whose top byte tells of padding, then record and padding up to 8 bytes
- * (etcd server/storage/wal/encoder.go).
+ * (etcd server/storage/wal/encoder.go); a record has its type (2: an entry), its checksum, and last its data.
  */
-function middleOfARecord(content: Buffer): number {
-  const records: { readonly from: number; readonly bytes: number }[] = [];
+function endOfAnEntry(content: Buffer): number | undefined {
+  const ends: { readonly last: number; readonly inOneSector: boolean }[] = [];
   for (let at = 0; at + 8 <= content.length; ) {
     const bytes = content.readUIntLE(at, 6);
     // The file is made longer than what is in it: the rest is zeros.
     if (bytes === 0 || at + 8 + bytes > content.length) break;
+    const [first, last] = [at + 8, at + 7 + bytes];
+    const inOneSector = Math.floor(first / sectorBytes) === Math.floor(last / sectorBytes);
+    if (content[first] === 0x08 && content[first + 1] === 2) ends.push({ last, inOneSector });
     const top = content[at + 7]!;
-    const padding = top & 0x80 ? top & 0x07 : 0;
-    records.push({ from: at + 8, bytes });
-    at += 8 + bytes + padding;
+    at = last + 1 + (top & 0x80 ? top & 0x07 : 0);
   }
-  const record = records[Math.floor(records.length / 2)];
-  if (record === undefined) throw new AwsError('NothingToCorrupt', 'There is no record in the WAL yet.', 409);
-  return record.from + Math.floor(record.bytes / 2);
+  const sure = ends.filter(({ inOneSector }) => inOneSector);
+  const entries = sure.length > 0 ? sure : ends;
+  return entries[Math.floor(entries.length / 2)]?.last;
 }

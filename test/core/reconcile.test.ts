@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { TransientError } from '../../lambdas/core/errors.ts';
 import { type ReconcileDeps, reconcile, type Work } from '../../lambdas/core/reconcile.ts';
-import type { Decision } from '../../lambdas/core/step.ts';
+import type { Decision, Step } from '../../lambdas/core/step.ts';
 import { FakeDispatcher } from '../fakes/fake-dispatcher.ts';
 import { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import { newTenant } from '../fakes/sim/tenants.ts';
@@ -102,4 +102,46 @@ test('an operation that comes while somebody works beside the others is ended as
   await look();
   expect((await store.get('acme'))?.operation).toBeUndefined();
   expect(await store.getOperation('acme', 'op')).toMatchObject({ state: 'succeeded', message: 'taken' });
+});
+
+test('two steps that undo each other are not taken as fast as calls go', async () => {
+  const now = new Date('2026-01-01T00:00:00Z');
+  let ms = now.getTime();
+  const store = new InMemoryTenantStore();
+  await store.create(newTenant('acme', now, { ulid: () => 'op', clusterToken: () => 't' }).record);
+  const dispatcher = new FakeDispatcher();
+  const taken: string[] = [];
+  const deps = {
+    store,
+    dispatcher,
+    cell: { subnets: [] },
+    clock: {
+      now: () => new Date(ms),
+      sleep: async (some: number) => {
+        ms += some;
+      },
+    },
+    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
+    log: { info() {}, warn() {}, error() {} },
+  } as unknown as ReconcileDeps;
+  const take = async ({ kind }: Step) => {
+    taken.push(kind);
+    return { message: kind };
+  };
+  const work: Work = {
+    duty: 'create',
+    observer: () => ({
+      forget() {},
+      observe: async () => ({ tasks: {}, gone: [], names: [], nannies: {} }) as never,
+    }),
+    plan: () => ({
+      kind: 'step',
+      step: { kind: taken.length % 2 === 0 ? 'register-names' : 'deregister-names', members: ['m00000001'] },
+    }),
+    performers: { 'register-names': take, 'deregister-names': take },
+  };
+  expect(await reconcile(deps, work, 'acme', new Date(ms + 60_000))).toBe('waiting');
+  // Twice at once, then as often as one look polls.
+  expect(taken.length).toBeLessThanOrEqual(2 + 3_000 / 150);
+  expect(dispatcher.sent).toEqual([{ tenantId: 'acme', duty: 'create', delaySeconds: 1 }]);
 });

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { open, readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { corruptWal } from '../../local/chaos/corrupt.ts';
 import { EtcdClient } from '../../node-image/src/etcd/client.ts';
 import { admin } from '../node-image/src/support/admin-client.ts';
 import { NannyCluster } from '../node-image/src/support/nanny-cluster.ts';
@@ -202,7 +203,7 @@ describe.each(await etcdVersionsAtHand())('three nannies with etcd %s', (version
   test('a damaged WAL is reported as lost data and never started again', async () => {
     const name = await followerOf(cluster);
     await stopNanny(cluster, name);
-    await damageWal(join(cluster.memberDir(name), 'etcd/member/wal'));
+    corruptWal(cluster.memberDir(name));
     const nanny = cluster.launch(name);
     const status = await until('the loss is known', async () => {
       const now = await cluster.status(name);
@@ -242,14 +243,6 @@ async function stopNanny(cluster: NannyCluster, name: string): Promise<void> {
 async function followerOf(cluster: NannyCluster): Promise<string> {
   const leader = await cluster.leader();
   return names.find((name) => name !== leader)!;
-}
-
-/** Overwrites a piece in the first kilobyte: records that are always there. */
-async function damageWal(directory: string): Promise<void> {
-  const [first] = (await readdir(directory)).filter((file) => file.endsWith('.wal')).sort();
-  const file = await open(join(directory, first!), 'r+');
-  await file.write(Buffer.alloc(64, 0xa5), 0, 64, 512);
-  await file.close();
 }
 
 /** Fingerprints of what etcd and the admin API show in a new handshake. */

@@ -242,18 +242,36 @@ describe('on disks', () => {
     expect(() => corruptDb(folder)).toThrow(/write one first/);
   });
 
-  test('the newest WAL file is hit inside of a record, never in a length or in padding, which etcd gets over', () => {
-    /** Length, padding in the top byte, record of ones, padding. */
-    const frame = (bytes: number) => {
-      const padding = (8 - (bytes % 8)) % 8;
-      const head = Buffer.from([bytes, 0, 0, 0, 0, 0, 0, padding > 0 ? 0x80 | padding : 0]);
-      return Buffer.concat([head, Buffer.alloc(bytes, 1), Buffer.alloc(padding)]);
-    };
-    write('wal/0000000000000000-0000000000000000.wal', frame(64));
-    const newest = '0000000000000001-0000000000000020.wal';
-    const file = write(`wal/${newest}`, Buffer.concat([frame(64), frame(3), frame(64), Buffer.alloc(4096)]));
-    expect(corruptWal(folder)).toBe(newest);
-    // The second record: behind a frame of 72 bytes and its own length.
-    expect(readFileSync(file).indexOf(0xfe)).toBe(72 + 8 + 1);
+  /** Length, padding in the top byte; the record: its type, ones; padding. */
+  const frame = (type: number, bytes: number) => {
+    const padding = (8 - (bytes % 8)) % 8;
+    const head = Buffer.alloc(8);
+    head.writeUInt16LE(bytes);
+    head[7] = padding > 0 ? 0x80 | padding : 0;
+    return Buffer.concat([head, Buffer.of(0x08, type), Buffer.alloc(bytes - 2, 1), Buffer.alloc(padding)]);
+  };
+  const [entry, state] = [2, 3];
+  const newest = 'wal/0000000000000001-0000000000000020.wal';
+
+  test('the newest WAL is hit at the end of an entry, never where etcd would take it for a write cut short', () => {
+    write('wal/0000000000000000-0000000000000000.wal', frame(entry, 64));
+    // 72 bytes, 24, one that goes on in the next sector, and one more.
+    const frames = [frame(state, 64), frame(entry, 11), frame(entry, 600), frame(state, 64)];
+    const file = write(newest, Buffer.concat([...frames, Buffer.alloc(4096)]));
+    expect(corruptWal(folder)).toBe(path.basename(newest));
+    expect(readFileSync(file).indexOf(0xfe)).toBe(72 + 8 + 10);
+  });
+
+  test('of a WAL that was begun a moment ago the one before is hit', () => {
+    const before = 'wal/0000000000000000-0000000000000000.wal';
+    const file = write(before, frame(entry, 64));
+    write(newest, Buffer.concat([frame(state, 64), Buffer.alloc(4096)]));
+    expect(corruptWal(folder)).toBe(path.basename(before));
+    expect(readFileSync(file).indexOf(0xfe)).toBe(8 + 63);
+  });
+
+  test('a WAL without an entry is refused', () => {
+    write(newest, frame(state, 64));
+    expect(() => corruptWal(folder)).toThrow(/no entry in the WAL/);
   });
 });

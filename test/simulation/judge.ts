@@ -23,6 +23,8 @@ export interface JudgeWorld {
 const underWayMs = 20_000;
 /** Who stands where nobody was meant to stay is moved when repair and operation are through, by the next look. */
 const unevenMs = 20 * 60_000;
+/** A surge of five members moves it five times at most, and goes on for longer. */
+const mostHandOvers = 8;
 
 /**
  * Watches what must never happen, in the world itself: it asks neither the safety rules nor what the control plane
@@ -45,6 +47,7 @@ export class Judge {
   readonly #formed = new Set<number>();
   #zoneTrouble = false;
   #unevenSince: number | undefined;
+  #handedOver: readonly number[] = [];
 
   constructor(world: JudgeWorld) {
     this.#world = world;
@@ -125,6 +128,15 @@ export class Judge {
     if (!raft || !disk?.kept || raft !== nodes.rafts.at(-1)) return;
     if (raft.newest().get(disk.etcdId)?.isLearner === false) {
       this.complain(`S6: the disk of ${task.memberName}, a voter, is removed`);
+    }
+  }
+
+  /** Nobody needs that: two reasons undo each other. */
+  handingOver(): void {
+    const now = this.#world.now().getTime();
+    this.#handedOver = [...this.#handedOver.filter((at) => now - at < 60_000), now];
+    if (this.#handedOver.length > mostHandOvers) {
+      this.complain(`leadership is handed over ${this.#handedOver.length} times within a minute`);
     }
   }
 

@@ -46,6 +46,7 @@ export type CallJoin = (route: Route, body: unknown, task: Task) => Promise<unkn
 export interface NodeEvents {
   readonly booting: (node: Node, answer: Extract<JoinAnswer, { answer: 'boot' }>) => void;
   readonly removing: (raft: Raft, etcdId: string) => void;
+  readonly handingOver: () => void;
   readonly saving: (node: Node) => void;
   readonly lost: (raft: Raft) => void;
   readonly stopping: (task: Task) => void;

@@ -158,6 +158,7 @@ export class Nodes implements NannyClient {
 
   async moveLeadership(target: NannyTarget, fence: number, toEtcdId: string): Promise<void> {
     const { raft, disk } = this.#serving(target, fence);
+    this.#o.events.handingOver();
     raft.moveLeader(disk, toEtcdId);
   }
 

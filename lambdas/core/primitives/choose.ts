@@ -15,14 +15,14 @@ export const zoneForNewcomer = (tenant: TenantRecord, zones: readonly string[], 
     turn,
   )[0]!;
 
-/** Whoever is furthest along; members that stay before members that are going to be replaced. */
+/** Whoever is furthest along; members that stay before members that are to be replaced on request. */
 export function chooseSuccessor(
   tenant: TenantRecord,
   observation: Observation,
   view: QuorumView,
   leaves: string,
-  goesLater: (voter: Voter) => boolean = () => false,
 ): Voter | undefined {
+  const goesLater = (voter: Voter): boolean => voter.name in (tenant.replaceRequests ?? {});
   const index = (voter: Voter): number =>
     statusOf(voter.name, tenant, observation)?.self?.raftAppliedIndex ?? 0;
   return view.healthy

@@ -122,6 +122,7 @@ const say = (decision: Decision): string => {
   if (decision.kind === 'wait') return `wait ${decision.name}`;
   if (decision.kind !== 'step') return decision.kind;
   const { step } = decision;
+  if (step.kind === 'move-leadership') return `${step.kind} ${step.to}`;
   return 'member' in step ? `${step.kind} ${step.member}` : step.kind;
 };
 const full = { dbSize: 1950 * MiB, dbSizeInUse: 100 * MiB };
@@ -201,7 +202,7 @@ describe('what is seen → what is done', () => {
       'compacted, followers defragmented',
       withSpace(['mbbbbbbbb', 'mcccccccc']),
       { self: full },
-      'move-leadership',
+      'move-leadership mbbbbbbbb',
     ],
     ['all done, still full', withSpace(names), { self: { ...full, dbSizeInUse: 1940 * MiB } }, 'raise-quota'],
     [
@@ -211,7 +212,24 @@ describe('what is seen → what is done', () => {
       'end-remediation',
     ],
     ['room again under NOSPACE', withSpace(names), { status: nospace }, 'disarm'],
-    ['asked to replace the leader', { replaceRequests: { maaaaaaaa: 'slow' } }, {}, 'move-leadership'],
+    [
+      'asked to replace the leader',
+      { replaceRequests: { maaaaaaaa: 'slow' } },
+      {},
+      'move-leadership mbbbbbbbb',
+    ],
+    [
+      'asked to replace the leader and a follower: leadership goes to the third',
+      { replaceRequests: { maaaaaaaa: 'slow', mbbbbbbbb: 'asked' } },
+      {},
+      'move-leadership mcccccccc',
+    ],
+    [
+      'asked to replace all: nobody keeps leadership for longer, so it stays until its holder goes',
+      { replaceRequests: { maaaaaaaa: 'slow', mbbbbbbbb: 'asked', mcccccccc: 'asked' } },
+      {},
+      'request-members',
+    ],
     ['asked to replace a follower', { replaceRequests: { mbbbbbbbb: 'slow' } }, {}, 'request-members'],
   ])('%s', (_name, over, scene, expected) => {
     expect(say(planRemediate(tenant(over), look(scene), now, { zones, taskDefinitions }))).toBe(expected);
