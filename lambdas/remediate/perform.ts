@@ -1,5 +1,5 @@
 import { withoutBackoff } from '../core/backoff.ts';
-import { assessHealth, statusFrom } from '../core/conditions.ts';
+import { assessHealth, type Health, statusFrom } from '../core/conditions.ts';
 import { TransientError } from '../core/errors.ts';
 import { membersIn, withMembers } from '../core/members.ts';
 import type { Member } from '../core/model/member.ts';
@@ -113,24 +113,27 @@ export function remediatePerformers(deps: RemediateDeps): Performers {
       };
     },
 
-    async 'raise-quota'({ quotaMiB, reason }, { tenant: known, now }) {
+    async 'raise-quota'({ quotaMiB, reason }, { tenant: known, observation, now }) {
+      const health = assessHealth(known, observation, now, zones);
+      const ends = known.operation === undefined && health.phase === 'available';
+      if (ends) await deps.store.noteSick(known.cell, known.tenantId, undefined);
       return {
         event: 'decided',
         message: `Quota raised from ${known.spec.quotaMiB} to ${quotaMiB} MiB: ${reason}. Members are replaced one by one to get it.`,
         mutate: (tenant) => {
-          if (tenant.spec.quotaMiB >= quotaMiB) return undefined;
-          const { remediation, ...rest } = tenant;
-          // The same operation id goes on as a resize when nothing else is under way: people see one story.
-          const operation =
-            tenant.operation ??
-            (remediation && { operationId: remediation.operationId, kind: 'resize' as const });
-          return {
-            ...rest,
-            ...(operation && { operation }),
+          const { remediation } = tenant;
+          if (tenant.spec.quotaMiB >= quotaMiB || remediation === undefined) return undefined;
+          const raised = {
+            ...tenant,
             spec: { ...tenant.spec, quotaMiB },
             generation: tenant.generation + 1,
             spaceTriedAt: now.toISOString(),
           };
+          // What is under way brings it to the members when this remediation has ended.
+          if (tenant.operation !== undefined) return raised;
+          // The same operation id goes on as a resize: people see one story.
+          const operation = { operationId: remediation.operationId, kind: 'resize' as const };
+          return { ...afterRemediation(raised, health, now), operation };
         },
       };
     },
@@ -180,23 +183,30 @@ export function remediatePerformers(deps: RemediateDeps): Performers {
       return {
         message,
         mutate: (tenant) => {
-          const { remediation, unowned: _unowned, sickSince, ...rest } = tenant;
-          if (remediation?.operationId !== known.remediation?.operationId) return undefined;
-          const members = membersIn(tenant, 'voting').map((member): Member => {
-            const seen = health.members[member.name];
-            return seen === undefined ? member : withSickness(member, seen, now);
-          });
+          if (tenant.remediation?.operationId !== known.remediation?.operationId) return undefined;
           return withoutBackoff({
-            ...withMembers(rest, members),
-            ...(!well && sickSince !== undefined && { sickSince }),
-            status: statusFrom(tenant, health, now),
-            highestRevision: Math.max(tenant.highestRevision, health.revision),
+            ...afterRemediation(tenant, health, now),
             ...(tried === 'space' && { spaceTriedAt: now.toISOString() }),
             ...(tried === 'rebalance' && { rebalanceTriedAt: now.toISOString() }),
           });
         },
       };
     },
+  };
+}
+
+/** The record of a tenant that is as well as a repair can make it. */
+function afterRemediation(tenant: TenantRecord, health: Health, now: Date): TenantRecord {
+  const { remediation: _remediation, unowned: _unowned, sickSince, ...rest } = tenant;
+  const members = membersIn(tenant, 'voting').map((member): Member => {
+    const seen = health.members[member.name];
+    return seen === undefined ? member : withSickness(member, seen, now);
+  });
+  return {
+    ...withMembers(rest, members),
+    ...(health.phase !== 'available' && sickSince !== undefined && { sickSince }),
+    status: statusFrom(tenant, health, now),
+    highestRevision: Math.max(tenant.highestRevision, health.revision),
   };
 }
 

@@ -1,3 +1,4 @@
+import { quorumOf } from '../../lambdas/core/members.ts';
 import type { VirtualClock } from '../fakes/sim/virtual-clock.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type Fargate, isRunning, type Task } from './fargate.ts';
@@ -122,7 +123,9 @@ function corrupt({ clock }: FaultWorld, node: Node | undefined): void {
   const { raft, disk } = node ?? {};
   if (!raft || !disk || disk.isLearner) return;
   const voters = [...raft.newest().values()].filter((each) => !each.isLearner);
-  if (voters.length < 3 || voters.some(({ etcdId }) => raft.disks.get(etcdId)?.corrupt)) return;
+  const disks = voters.flatMap(({ etcdId }) => raft.disks.get(etcdId) ?? []);
+  if (disks.some(({ corrupt }) => corrupt)) return;
+  if (disks.filter(({ gone }) => !gone).length - 1 < quorumOf(voters.length)) return;
   disk.corrupt = true;
   const check = (): void => {
     if (disk.gone || !raft.newest().has(disk.etcdId)) return;
