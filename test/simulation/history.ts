@@ -129,6 +129,14 @@ export async function runHistory(script: Script): Promise<Result> {
     if (left > 3 * lives.size) all()[0]!.judge.complain(`${left} messages still go round`);
   }
   const newest = { limit: 10_000 };
+  for (const { tenantId, record, judge } of all()) {
+    const { items } = await store.listOperations(tenantId, newest);
+    const known = [record()?.operation?.operationId, record()?.remediation?.operationId];
+    for (const { operationId, kind, state } of items) {
+      const open = state === 'pending' || state === 'running';
+      if (open && !known.includes(operationId)) judge.complain(`the ${kind} ${operationId} is ${state} for ever`);
+    }
+  }
   return {
     script,
     problems: violations().length > 0 ? violations() : problems(),
