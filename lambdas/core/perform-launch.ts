@@ -19,7 +19,7 @@ export function launchPerformers(deps: LaunchDeps): Performers {
   return {
     async 'request-members'(step, { tenant: known, now }) {
       const requestedAt = now.toISOString();
-      const version = step.version ?? versionForNewcomer(known);
+      const version = step.version ?? versionForNewcomer(known, step.insteadOf);
       const made = madeFor(known, cell.taskDefinitions, version);
       const members = step.zones.map(
         (zone): Member => ({ state: 'requested', name: deps.ids.memberName(), zone, requestedAt, made }),

@@ -75,10 +75,14 @@ export const versionOf = (member: Member): string | undefined =>
 /**
  * A newcomer runs what the spec says, but while a minor step is wanted that no voter has taken yet, what the voters
  * run: whether that step may be taken at all is patch's to decide, not of whoever replaces a dead member.
+ *
+ * @param insteadOf a voter that is lost and not out yet: the newcomer does not meet it. If it alone had stepped down,
+ *   etcd's own version may rise again before the newcomer is in, and an older one is refused then
  */
-export function versionForNewcomer(tenant: TenantRecord): string {
+export function versionForNewcomer(tenant: TenantRecord, insteadOf?: string): string {
   const { version } = tenant.spec;
-  const running = membersIn(tenant, 'voting').flatMap((member) => versionOf(member) ?? []);
+  const others = membersIn(tenant, 'voting').filter(({ name }) => name !== insteadOf);
+  const running = others.flatMap((member) => versionOf(member) ?? []);
   if (running.length === 0 || running.some((each) => minorOf(each) === minorOf(version))) return version;
   return running.sort(compareVersions).at(-1)!;
 }

@@ -29,13 +29,13 @@ describe('a version change', () => {
 });
 
 describe('a newcomer runs', () => {
-  const of = (versions: string[], version: string) =>
-    versionForNewcomer(
-      formed(
-        versions.map((each, index) => ({ zone: 'abc'[index]!, made: { version: each } })),
-        { spec: { version } },
-      ).tenant,
+  const of = (versions: string[], version: string, lost?: number) => {
+    const { tenant } = formed(
+      versions.map((each, index) => ({ zone: 'abc'[index]!, made: { version: each } })),
+      { spec: { version } },
     );
+    return versionForNewcomer(tenant, lost === undefined ? undefined : Object.keys(tenant.members)[lost]);
+  };
   test.each([
     ['the spec, within a minor', ['3.6.14', '3.6.14'], '3.6.16', '3.6.16'],
     ['what the others run, before a minor step has begun', ['3.5.35', '3.5.35'], '3.6.16', '3.5.35'],
@@ -44,5 +44,11 @@ describe('a newcomer runs', () => {
     ['the spec, once a step down has begun', ['3.5.35', '3.6.16'], '3.5.35', '3.5.35'],
   ])('%s', (_name, running, version, expected) => {
     expect(of(running, version)).toBe(expected);
+  });
+
+  test('what those run whom it will meet: not the lost one, whose place it takes', () => {
+    const stepping = ['3.5.35', '3.6.16', '3.6.16'];
+    expect(of(stepping, '3.5.35', 0)).toBe('3.6.16');
+    expect(of(stepping, '3.5.35', 1)).toBe('3.5.35');
   });
 });

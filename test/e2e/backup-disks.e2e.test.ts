@@ -1,13 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { TenantDocument } from '../../lambdas/core/tenant-document.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
-import { type Load, type LoadReport, startLoad } from './support/load.ts';
-import { type KeyObserver, observeKeys } from './support/observer.ts';
-import { recoveryTimes } from './support/recovery-times.ts';
+import { startLoad } from './support/load.ts';
 import { printTimelines, timelineOf } from './support/timeline.ts';
+import { backedUp, totalLoss } from './support/total-loss.ts';
 import { until } from './support/until.ts';
 
 /**
@@ -43,58 +40,21 @@ describe.each([
     scenario: 'the only member lost, its disk kept: new incarnation from it',
   },
 ] as const)('$scenario', ({ tenantId, members, scenario }) => {
-  let before: TenantDocument;
-  let load: Load;
-  let observer: KeyObserver;
-  let struckAt: number;
   let others: number;
-  let report: LoadReport;
-  let lines: string[];
-  beforeAll(async () => {
+  beforeAll(() => {
     others = disks();
-    before = await cloud.create(tenantId, {
-      recovery: 'auto',
-      members,
-      volume: 'ebs',
-      quorumLossConfirmSeconds: 10,
-    });
-    load = await startLoad(cloud, tenantId);
-    observer = observeKeys(cloud, tenantId, 'load/n/');
-    const times = recoveryTimes(cloud, 'backup-disks');
-    await load.goesOn(400);
-    await sleep(Math.random() * 7_000);
-    await times.measure({
-      load,
-      scenario,
-      hurt: async () => {
-        struckAt = Date.now();
-        await cloud.cloud.hurt.act({ do: 'stop-all', tenant: tenantId, loseDisks: false });
-      },
-      healthy: ({ clusterId }) => clusterId !== before.clusterId,
-      deadlineMs: 240_000,
-    });
-    await load.goesOn();
-    await until('the watcher to see what is written now', () => observer.observed().relisted.length > 0);
-    await observer.stop();
-    await times.finish();
-    report = await load.stop();
-    lines = (await timelineOf(cloud, tenantId)).map(({ message }) => message);
   });
-  afterAll(async () => {
-    await observer?.stop();
-    await load?.stop().catch(() => {});
-  });
-
-  test('it is writable again without a human, as another cluster of nobody who was there before', async () => {
-    const after = await cloud.tenant(tenantId);
-    expect(after).toMatchObject({ phase: 'available', remediation: null });
-    expect(after.clusterId).not.toBe(before.clusterId);
-    const old = before.members.map(({ name }) => name);
-    expect(after.members.filter(({ name }) => old.includes(name))).toEqual([]);
-    expect(new Set(after.members.map(({ zone }) => zone)).size).toBe(members);
+  const seen = totalLoss(() => cloud, {
+    topic: 'backup-disks',
+    tenantId,
+    members,
+    scenario,
+    volume: 'ebs',
+    strike: () => cloud.cloud.hurt.act({ do: 'stop-all', tenant: tenantId, loseDisks: false }),
   });
 
   test('what may be lost was said before anything was done, and every disk was looked at', () => {
+    const { lines, before } = seen();
     const at = (what: RegExp): number => lines.findIndex((line) => what.test(line));
     const said = at(/Quorum is lost.*at most what was acknowledged within the last replication round/);
     const chosen = at(/Best source is the disk of \w+: revision \d+/);
@@ -108,20 +68,9 @@ describe.each([
   });
 
   test('every write is there but what was acknowledged in the last replication round; nothing is invented', () => {
-    const ages = report.lost.map((number) => struckAt - report.answeredAt.get(number)!);
-    console.log(
-      `${tenantId}: ${report.acknowledged} writes acknowledged, ${ages.length} of them lost, the oldest ${Math.round(Math.max(0, ...ages))} ms old; no write for ${report.longestGapMs} ms`,
-    );
-    expect(ages.filter((age) => Math.abs(age) > roundMs)).toEqual([]);
+    const { agesOfLost, report } = seen();
+    expect(agesOfLost.filter((age) => Math.abs(age) > roundMs)).toEqual([]);
     expect(report.invented).toEqual([]);
-  });
-
-  test('a watcher never sees a revision go back; it is told that history is gone and reads anew', () => {
-    const { wentBack, relisted } = observer.observed();
-    expect(wentBack).toEqual([]);
-    expect(relisted).toHaveLength(1);
-    expect(relisted[0]!.to).toBeGreaterThan(relisted[0]!.from);
-    expect(relisted[0]!.why).toContain('required revision has been compacted');
   });
 
   test('once it is well the kept disks and their copies are removed', async () => {
@@ -139,14 +88,7 @@ describe.each([
 test('a disk that etcd does not take is told of, and the backup takes its place', async () => {
   const before = await cloud.create('torn', { members: 1, volume: 'ebs', quorumLossConfirmSeconds: 10 });
   const load = await startLoad(cloud, 'torn');
-  await until(
-    'its changes to be in S3',
-    async () => {
-      const { conditions } = await cloud.tenant('torn');
-      return conditions.some(({ type, status }) => type === 'BackupFresh' && status === 'True');
-    },
-    { deadlineMs: 150_000, everyMs: 1_000 },
-  );
+  await backedUp(cloud, 'torn');
   await load.goesOn(400);
   await cloud.cloud.hurt.act({ do: 'corrupt', member: before.members[0]!.name, what: 'wal' });
   await until(
