@@ -265,9 +265,13 @@ describe('a detector lies: all members of 30 % of the tenants are dead, say ECS 
   });
 
   test('a person is paged for each, and nobody is stopped, launched or taken out', async () => {
+    // A loss has to last for a minute before anything is made of it (`quorumLossConfirmSeconds`).
+    const deadlineMs = 2 * 60_000;
     for (const id of lied)
-      await until(`a person to be paged for ${id}`, () =>
-        pagesOf(cloud, id).some((text) => text.includes('quorum is lost')),
+      await until(
+        `a person to be paged for ${id}`,
+        () => pagesOf(cloud, id).some((text) => text.includes('quorum is lost')),
+        { deadlineMs },
       );
     for (const id of lied) await look(cloud, id);
     await Promise.all([liedLoad.goesOn(1_000), load.goesOn(1_000)]);
