@@ -19,6 +19,7 @@ import {
 import { retirementNotice } from './retirement.ts';
 import { type SmallDisk, smallDisk } from './small-disk.ts';
 import { whileEtcdIsDown } from './stopped-etcd.ts';
+import { untilItWaitsForTheDisk } from './waits-for-disk.ts';
 
 export interface ChaosDeps {
   readonly ecs: EcsChaos;
@@ -100,7 +101,10 @@ export function createChaos(deps: ChaosDeps): Chaos {
     });
   }
 
-  /** @param standStill ms of each period; the whole period means: until healed */
+  /**
+   * @param standStill ms of each period; the whole period means: until healed. Else it begins while etcd waits for its
+   *   disk, if it does so soon: a good disk is waited for so seldom that hardly any write would be slow otherwise
+   */
   function halt(
     task: MemberTask,
     what: 'pause' | 'slow',
@@ -109,21 +113,22 @@ export function createChaos(deps: ChaosDeps): Chaos {
     periodMs: number,
   ): void {
     let pid: number | undefined = requireEtcd(task);
-    let timers: NodeJS.Timeout[] = [];
-    const stopAll = () => {
-      for (const timer of timers) clearInterval(timer);
-      timers = [];
-    };
-    const halted = () => {
+    let going: NodeJS.Timeout | undefined;
+    let ended = false;
+    const now = () => {
       pid = pid !== undefined && etcdOf(task) === pid ? pid : etcdOf(task);
-      if (pid !== undefined) signal(pid, 'SIGSTOP');
-      if (pid !== undefined && standStill < periodMs) {
-        const target = pid;
-        timers.push(setTimeout(() => signal(target, 'SIGCONT'), standStill));
-        timers = timers.slice(-2);
-      }
+      return pid;
     };
-    halted();
+    const halted = async () => {
+      const target = now();
+      if (target === undefined) return;
+      const moves = periodMs - standStill;
+      if (moves > 0) await untilItWaitsForTheDisk(target, moves / 2);
+      if (ended) return;
+      signal(target, 'SIGSTOP');
+      if (moves > 0) going = setTimeout(() => signal(target, 'SIGCONT'), standStill);
+    };
+    void halted();
     const cycle = standStill < periodMs ? setInterval(halted, periodMs).unref() : undefined;
     keep({
       what,
@@ -131,14 +136,15 @@ export function createChaos(deps: ChaosDeps): Chaos {
       zone: task.zone,
       how,
       tick: () => {
-        const now = memberTasks(ecs).find(({ taskArn }) => taskArn === task.taskArn);
-        if (now === undefined || now.stopping) void end([`${what} ${task.member}`]);
+        const its = memberTasks(ecs).find(({ taskArn }) => taskArn === task.taskArn);
+        if (its === undefined || its.stopping) void end([`${what} ${task.member}`]);
       },
       end() {
+        ended = true;
         clearInterval(cycle);
-        stopAll();
-        const now = etcdOf(task);
-        if (now !== undefined) signal(now, 'SIGCONT');
+        clearTimeout(going);
+        const target = etcdOf(task);
+        if (target !== undefined) signal(target, 'SIGCONT');
       },
     });
   }
