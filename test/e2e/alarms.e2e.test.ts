@@ -20,6 +20,8 @@ const deployment = 'etcd-nanny';
 const speed = 3;
 const pageAfterMinutes = 3;
 const patienceMs = 600_000;
+/** A fault, its end and what it takes to be told of both. */
+const timeout = 3 * patienceMs;
 
 let cloud: TestCloud;
 let looking = true;
@@ -114,7 +116,7 @@ async function sqs<T>(use: (client: SQSClient) => Promise<T>): Promise<T> {
   return use(client).finally(() => client.destroy());
 }
 
-describe('a tenant', () => {
+describe('a tenant', { timeout }, () => {
   test('has its alarms soon after it was made, and none of them is on', async () => {
     await becomes(of('page'), 'OK');
     await until(
@@ -205,7 +207,7 @@ describe('a tenant', () => {
   });
 });
 
-describe('the control plane', () => {
+describe('the control plane', { timeout }, () => {
   const page = `${deployment}-control-plane`;
 
   test('dead letters: looks that fail again and again', async () => {
