@@ -11,6 +11,8 @@ import { minorOf } from '../version-rules.ts';
 
 /** A disk comes off its task within seconds; one that does not for so long is copied as it is. */
 const detachMs = 5 * 60_000;
+/** For so long that is what a stopping task looks like; from then on ECS and EBS say two different things. */
+const passingMs = 60_000;
 
 type Recovery = NonNullable<NonNullable<TenantRecord['remediation']>['recovery']>;
 type Found<K extends string> = KeptDisk & {
@@ -19,7 +21,7 @@ type Found<K extends string> = KeptDisk & {
 
 export type LeftDisks =
   /** Not all that are to come are free yet. */
-  | { readonly kind: 'coming'; readonly reason: string }
+  | { readonly kind: 'coming'; readonly reason: string; readonly disagree: boolean }
   | {
       readonly kind: 'known';
       /** The likeliest to be furthest first. */
@@ -45,8 +47,16 @@ export function leftDisks(tenant: TenantRecord, observation: Observation, now: D
     }
     // Where a task runs on unseen there is no better copy to wait for; nothing is stopped before a source is safe.
     const ends = ['stopped', 'stopping'].includes(taskState(member, observation, now));
-    if (disk.state === 'attached' && ends && now.getTime() - since < detachMs) {
-      return { kind: 'coming', reason: `the disk of ${member.name} is not free yet` };
+    const forMs = now.getTime() - since;
+    if (disk.state === 'attached' && ends && forMs < detachMs) {
+      const disagree = forMs >= passingMs;
+      const until = new Date(since + detachMs).toISOString();
+      const doubt = `the disk of ${member.name} is in use, and ECS says that its task has stopped: one of the two is wrong. If that lasts until ${until}, the disk is copied as it is`;
+      return {
+        kind: 'coming',
+        reason: disagree ? doubt : `the disk of ${member.name} is not free yet`,
+        disagree,
+      };
     }
     found.push({ member: member.name, zone: member.zone, volumeId: disk.volumeId });
   }

@@ -170,7 +170,10 @@ function chooseFromStore(
     return waitSoon('read-catalogue', `${nobody}; disks and backups are being looked for`);
   }
   const left = leftDisks(tenant, observation, now);
-  if (left.kind === 'coming') return waitForDisks(`${nobody}; ${left.reason}`);
+  if (left.kind === 'coming') {
+    const reason = `${nobody}; ${left.reason}`;
+    return left.disagree ? { kind: 'blocked', reason, recheckSeconds: 30 } : waitForDisks(reason);
+  }
   const restorable = pinSource({ kind: 'newest' }, catalogue, tenant.cell);
   const pin = restorable.kind === 'pinned' ? restorable.pin : undefined;
   if (left.disks.length === 0 && pin === undefined) {

@@ -154,6 +154,23 @@ describe('nobody is left, and the disks are kept', () => {
     await recovered(world);
   });
 
+  test('in use by tasks that have stopped, says ECS: a person is told after a minute, and nothing is done before five', async () => {
+    const world = await ebs();
+    await backedUp(world, 40, 45);
+    const list = world.volumes.list.bind(world.volumes);
+    world.volumes.list = async (...args) =>
+      (await list(...args)).map((disk) => ({ ...disk, state: 'attached' as const }));
+    killAll(world, [70, 90, 80]);
+    const said = async () => {
+      const { items } = await world.store.listOperations('acme', { limit: 1 });
+      return items[0]?.message ?? '';
+    };
+    expect(await world.until(async () => (await said()).includes('one of the two is wrong'), 90)).toBe(true);
+    await world.settle(150);
+    expect((await record(world)).incarnation).toMatchObject({ number: 1 });
+    expect(await world.until(async () => (await said()).includes('are kept'), 180)).toBe(true);
+  });
+
   test('a copy of an earlier recovery is not taken for what was written since', async () => {
     const world = await ebs();
     const names = killAll(world, [70, 90, 80]);
