@@ -2,7 +2,7 @@
 # A TLS cluster of three etcd members driven by hand, the way a careful person would in a shell: what the benchmarks
 # compare the product with. Each command prints the milliseconds it took.
 #   cluster.sh boot WORK NET ETCD_DIR      first command to first linearizable write; NET: e.g. 127.90.0
-#   cluster.sh lose WORK NAME              kill -9, and its disk with it
+#   cluster.sh lose WORK leader|follower   kill -9 of one, and its disk with it; prints its name
 #   cluster.sh replace WORK NAME ETCD_DIR  a lost member: remove, add as learner, start, promote, all healthy
 #   cluster.sh patch WORK ETCD_DIR         all members by surge with this binary, leader last
 #   cluster.sh stop WORK                   ends every member it started
@@ -77,6 +77,11 @@ admit() { # name etcd-dir
   at=$(others "$1") retry ctl member promote "$id"
   at=$(client_url "$1") retry ctl endpoint health
 }
+# The first column that is true or false says who leads: which one it is differs between minors.
+leader_url() {
+  retry ctl endpoint status
+  awk -F', ' '{ for (i = 3; i <= NF; i++) if ($i == "true" || $i == "false") { if ($i == "true") print $1; break } }' "$work/last.log"
+}
 others() { for name in $(members); do [ "$name" = "$1" ] || printf '%s,' "$(client_url "$name")"; done | sed 's/,$//'; }
 id_of_peer() { ctl member list | awk -F', ' -v url="$(peer_url "$1")" '$4 == url { print $1 }'; }
 
@@ -101,7 +106,18 @@ case $command in
     retry ctl put hello world
     ;;
   lose)
-    end "$1"
+    cd "$work"
+    leader=$(leader_url)
+    for name in $(members); do
+      role=follower
+      [ "$(client_url "$name")" != "$leader" ] || role=leader
+      [ "$role" = "$1" ] || continue
+      end "$name"
+      echo "$name"
+      exit
+    done
+    echo "no $1 runs" >&2
+    exit 1
     ;;
   replace)
     cd "$work"
@@ -113,8 +129,7 @@ case $command in
     ;;
   patch)
     cd "$work"
-    ctl endpoint status >"status"
-    leader=$(awk -F', ' '$5 == "true" { print $1 }' status)
+    leader=$(leader_url)
     order=
     for name in $(members); do [ "$(client_url "$name")" = "$leader" ] || order+="$name "; done
     for name in $(members); do [ "$(client_url "$name")" != "$leader" ] || order+="$name "; done

@@ -8,10 +8,13 @@ import type { LoadTarget } from '../../test/e2e/support/load.ts';
 const run = promisify(execFile);
 const script = join(import.meta.dirname, 'cluster.sh');
 
-/** Three members driven by hand (cluster.sh). Every call but `stop` answers the milliseconds that it took. */
+export type Role = 'leader' | 'follower';
+
+/** Three members driven by hand (cluster.sh). Every call but `lose` and `stop` answers the milliseconds that it took. */
 export interface HandCluster {
   boot(): Promise<number>;
-  lose(member: string): Promise<number>;
+  /** @returns name of the member whose process and data are gone */
+  lose(role: Role): Promise<string>;
   replace(member: string): Promise<number>;
   /** @param etcdDir folder of the binaries that all members are to run then */
   patch(etcdDir: string): Promise<number>;
@@ -23,15 +26,17 @@ export interface HandCluster {
 /** @param net first three octets of a loopback network of its own */
 export function handCluster(etcdDir: string, net: string): HandCluster {
   const work = mkdtempSync(join(tmpdir(), 'nanny-hand-'));
+  const ask = async (command: string, ...args: string[]): Promise<string> =>
+    (await run('bash', [script, command, work, ...args])).stdout.trim();
   const call = async (command: string, ...args: string[]): Promise<number> => {
-    const { stdout } = await run('bash', [script, command, work, ...args]);
-    const took = Number(stdout.trim());
-    if (!Number.isFinite(took)) throw new Error(`cluster.sh ${command} printed ${JSON.stringify(stdout)}`);
+    const printed = await ask(command, ...args);
+    const took = Number(printed);
+    if (!Number.isFinite(took)) throw new Error(`cluster.sh ${command} printed ${JSON.stringify(printed)}`);
     return took;
   };
   return {
     boot: () => call('boot', net, etcdDir),
-    lose: (member) => call('lose', member),
+    lose: (role) => ask('lose', role),
     replace: (member) => call('replace', member, etcdDir),
     patch: (to) => call('patch', to),
     target() {
