@@ -24,7 +24,7 @@ type Simulated = (say: (line: string) => void) => Promise<string>;
 type Kind = { run: Bench; runs: number } | { alone: Alone; runs: number } | { simulated: Simulated; runs: 1 };
 const benches: Readonly<Record<string, Kind>> = {
   create: { run: benchCreate, runs: 7 },
-  replace: { run: benchReplace, runs: 5 },
+  replace: { run: benchReplace, runs: 6 },
   patch: { run: benchPatch, runs: 3 },
   backup: { alone: benchBackup, runs: 3 },
   cost: { simulated: benchCost, runs: 1 },
