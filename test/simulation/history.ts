@@ -134,7 +134,8 @@ export async function runHistory(script: Script): Promise<Result> {
     const known = [record()?.operation?.operationId, record()?.remediation?.operationId];
     for (const { operationId, kind, state } of items) {
       const open = state === 'pending' || state === 'running';
-      if (open && !known.includes(operationId)) judge.complain(`the ${kind} ${operationId} is ${state} for ever`);
+      if (open && !known.includes(operationId))
+        judge.complain(`the ${kind} ${operationId} is ${state} for ever`);
     }
   }
   return {
