@@ -229,8 +229,7 @@ export class Nodes implements NannyClient {
   async disarm(target: NannyTarget, fence: number): Promise<{ disarmed: number }> {
     const { raft } = this.#serving(target, fence);
     const disarmed = Number(raft.nospace) + Number(raft.corruptAlarm);
-    raft.nospace = false;
-    raft.corruptAlarm = false;
+    [raft.nospace, raft.corruptAlarm] = [false, false];
     this.#settled(raft);
     return { disarmed };
   }
