@@ -65,8 +65,10 @@ export async function openJournal(
       deps.store.appendEvent({ ...line, ...(operationId !== undefined && { operationId }) }),
     );
   };
+  let closed = false;
   const update = (message: string, steps: OperationStep[]): void => {
-    if (operation === undefined) return;
+    // What fails after its end (an answer that did not come) must not open it again: nobody would close it any more.
+    if (operation === undefined || closed) return;
     const next: Operation = { ...operation, state: 'running', message, updatedAt: now(), steps: trim(steps) };
     operation = next;
     later('operation', () => deps.store.putOperation(next));
@@ -125,6 +127,7 @@ export async function openJournal(
     async close(state, message, report) {
       await pending;
       if (operation === undefined) return;
+      closed = true;
       const at = now();
       const closing = {
         state,

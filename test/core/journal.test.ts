@@ -97,3 +97,16 @@ test('an operation whose item was never written is written now', async () => {
   await journal.close('succeeded', 'Done.');
   expect(await written()).toMatchObject({ state: 'succeeded', kind: 'create', requestedBy: record.owner });
 });
+
+test('what is closed stays closed, whatever fails after; a later look that finds it going on opens it again', async () => {
+  await journal.close('succeeded', 'Well again.');
+  journal.failed('end-remediation', 'socket hang up', new Date(now));
+  expect(await written()).toMatchObject({
+    state: 'succeeded',
+    message: 'Well again.',
+    events: ['seen end-remediation failed: socket hang up'],
+  });
+  journal = await openJournal(deps(), record);
+  journal.done('register-names', 'In the name service.', new Date(now));
+  expect(await written()).toMatchObject({ state: 'running' });
+});
