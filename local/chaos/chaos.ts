@@ -112,24 +112,20 @@ export function createChaos(deps: ChaosDeps): Chaos {
     standStill: number,
     periodMs: number,
   ): void {
-    let pid: number | undefined = requireEtcd(task);
+    requireEtcd(task);
+    const moves = periodMs - standStill;
     let going: NodeJS.Timeout | undefined;
     let ended = false;
-    const now = () => {
-      pid = pid !== undefined && etcdOf(task) === pid ? pid : etcdOf(task);
-      return pid;
-    };
     const halted = async () => {
-      const target = now();
+      const target = etcdOf(task);
       if (target === undefined) return;
-      const moves = periodMs - standStill;
       if (moves > 0) await untilItWaitsForTheDisk(target, moves / 2);
       if (ended) return;
       signal(target, 'SIGSTOP');
       if (moves > 0) going = setTimeout(() => signal(target, 'SIGCONT'), standStill);
     };
     void halted();
-    const cycle = standStill < periodMs ? setInterval(halted, periodMs).unref() : undefined;
+    const cycle = moves > 0 ? setInterval(halted, periodMs).unref() : undefined;
     keep({
       what,
       target: task.member,

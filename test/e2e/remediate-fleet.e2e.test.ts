@@ -265,7 +265,7 @@ describe('a detector lies: all members of 30 % of the tenants are dead, say ECS 
   });
 
   test('a person is paged for each, and nobody is stopped, launched or taken out', async () => {
-    // A loss has to last for a minute before anything is made of it (`quorumLossConfirmSeconds`).
+    // Their disks are in use: that this contradicts what ECS says is told when it has lasted for a minute (kept-disks.ts).
     const deadlineMs = 2 * 60_000;
     for (const id of lied)
       await until(
