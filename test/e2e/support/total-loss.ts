@@ -4,6 +4,7 @@ import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
 import type { TestCloud } from './cloud.ts';
 import { type Load, type LoadReport, startLoad } from './load.ts';
 import { type KeyObserver, observeKeys } from './observer.ts';
+import { proving } from './proving.ts';
 import { recoveryTimes } from './recovery-times.ts';
 import type { Scenario, Topic } from './scenarios.ts';
 import { timelineOf } from './timeline.ts';
@@ -104,11 +105,4 @@ export function totalLoss<T extends Topic>(cloud: () => TestCloud, how: HowLost<
 
 /** Waits until what was written so far is in the bucket. */
 export const backedUp = (cloud: TestCloud, tenantId: string): Promise<unknown> =>
-  until(
-    `the changes of ${tenantId} to be in S3`,
-    async () => {
-      const { conditions } = await cloud.tenant(tenantId);
-      return conditions.some(({ type, status }) => type === 'BackupFresh' && status === 'True');
-    },
-    { deadlineMs: 240_000, everyMs: 1_000 },
-  );
+  proving(() => cloud, tenantId).becomes('BackupFresh', 'True', { deadlineMs: 240_000 });
