@@ -34,7 +34,7 @@ export interface Work {
   readonly performers: Performers;
   /** In all that one look stays awake for things expected within seconds. @default 3 s */
   readonly awakeMs?: number;
-  /** How often it looks meanwhile. @default 150 ms */
+  /** How often it looks meanwhile. @default soon at first, then less and less often: 40 to 200 ms */
   readonly pollMs?: number;
   /** What was asked for is not there yet: looked at again after. @default 1 s */
   readonly repeatSeconds?: (tenant: TenantRecord, now: Date) => number;
@@ -55,9 +55,10 @@ export type LookResult =
   | 'blocked'
   | 'taken-over';
 
-/** How long one look stays awake for things expected within seconds, and how often it looks meanwhile. */
+/** How long one look stays awake for things expected within seconds. */
 const awakeMs = 3_000;
-const pollMs = 150;
+/** Between its looks meanwhile: what follows a step mostly comes at once, and what has not come by then takes a while. */
+const naps = { firstMs: 40, growth: 1.5, mostMs: 200 };
 /** A holder that is alive is done or waiting within seconds; one that died holds the lease a few seconds more. */
 const busyRetrySeconds = 2;
 const faultRetrySeconds = 5;
@@ -149,13 +150,15 @@ async function loop(
   const observer = work.observer();
   const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
   let awake = work.awakeMs ?? awakeMs;
+  let napMs = naps.firstMs;
   const taken = new Set<string>();
   let told = work.beside !== undefined;
 
   const nap = async (): Promise<boolean> => {
     if (awake <= 0 || timeLeft() < stepRoomMs) return false;
-    const sleepMs = work.pollMs ?? pollMs;
+    const sleepMs = work.pollMs ?? napMs;
     awake -= sleepMs;
+    napMs = Math.min(naps.mostMs, napMs * naps.growth);
     await deps.clock.sleep(sleepMs);
     await held.refresh();
     await held.ensure();
@@ -196,8 +199,8 @@ async function loop(
       return 'blocked';
     }
     // The same step on the same record again: the world has not caught up yet, or two steps undo each other. Do not spin.
-    const repeated = taken.has(signatureOf(tenant, wanted)) && !(await nap());
-    if (repeated || timeLeft() < stepRoomMs) {
+    const again = taken.has(signatureOf(tenant, wanted));
+    if ((again && !(await nap())) || timeLeft() < stepRoomMs) {
       await requeue(deps, work, held, work.repeatSeconds?.(tenant, now) ?? 1);
       return 'waiting';
     }
@@ -216,6 +219,7 @@ async function loop(
       return 'waiting';
     }
     if (changesWhatIsCached.includes(wanted.kind)) observer.forget();
+    if (!again) napMs = naps.firstMs;
     taken.add(signatureOf(held.tenant(), wanted));
   }
 }

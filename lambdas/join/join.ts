@@ -17,7 +17,7 @@ const quickMs = 200;
 const calmMs = 1_000;
 const quickForMs = 10_000;
 /** While one call is held the record is read this often: a call anew costs both sides several times as much. */
-const readEachMs = 75;
+const readEachMs = 50;
 
 const wait = (reason: string, retryAfterMs = quickMs): JoinAnswer => ({
   answer: 'wait',
