@@ -67,6 +67,7 @@ export interface LocalCloud {
   /** The same as `nanny chaos` has them. */
   readonly hurt: Chaos;
   readonly alarms: Modules['alarms'];
+  readonly metrics: Modules['metrics'];
   readonly pages: Modules['pages'];
   emit(event: BusEvent): void;
   /** As a task of this role would get them. @throws AwsError AccessDenied */
@@ -338,6 +339,7 @@ function finish(parts: Started): LocalCloud {
     chaos: modules.chaos,
     hurt,
     alarms: modules.alarms,
+    metrics: modules.metrics,
     pages: modules.pages,
     emit: context.emit,
     assumeRole: context.assumeRole,

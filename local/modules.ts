@@ -37,6 +37,7 @@ export interface Modules {
   readonly buckets: S3Module['buckets'];
   readonly functions: Invoker;
   readonly alarms: CloudWatch['alarms'];
+  readonly metrics: CloudWatch['metrics'];
   readonly pages: Pick<Topics, 'pages'>;
   emit(event: BusEvent): void;
   httpApiUrl(): string | undefined;
@@ -86,6 +87,7 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     buckets: s3.buckets,
     functions: lambda,
     alarms: watch.alarms,
+    metrics: watch.metrics,
     pages: sns.topics,
     emit: (event) => events.emit(event),
     httpApiUrl: () => api.httpApiUrl(),

@@ -1,4 +1,5 @@
-import { actOn, adviseSize, type HourlyLoad, shrinkHours } from './autoscale.ts';
+import { actOn, adviseSize, type HourlyLoad, type SizeAdvice, shrinkHours } from './autoscale.ts';
+import { ControlPlaneError } from './errors.ts';
 import { membersIn } from './members.ts';
 import type { Sizing } from './model/sizing.ts';
 import type { TenantRecord } from './model/tenant.ts';
@@ -7,7 +8,7 @@ import { updateTenant } from './update-tenant.ts';
 
 /** CloudWatch's figures of one tenant, an hour each. */
 export interface LoadHistory {
-  /** @throws TransientError when CloudWatch does not answer */
+  /** @throws TransientError when CloudWatch does not answer, ControlPlaneError when it refuses to */
   hours(tenantId: string, from: Date, to: Date): Promise<HourlyLoad[]>;
 }
 
@@ -41,8 +42,10 @@ export async function adviseTenant(
   const { size } = tenant.spec;
   const since = tenant.sizing?.size === size ? tenant.sizing.since : sizeSince(tenant, now);
   const from = new Date(now.getTime() - (shrinkHours + 1) * hourMs);
-  const hours = await deps.loads.hours(tenantId, from, now);
-  const advice = adviseSize(size, hours, now, new Date(since));
+  const advice = await deps.loads.hours(tenantId, from, now).then(
+    (hours) => adviseSize(size, hours, now, new Date(since)),
+    (error: unknown) => refused(deps, tenantId, error),
+  );
   const operationId = deps.ids.ulid();
   let began: { readonly to: string } | undefined;
   const { saved, tenant: next } = await updateTenant(deps, tenant, (stored) => {
@@ -73,6 +76,18 @@ export async function adviseTenant(
   if (began === undefined) return 'advised';
   await tell(deps, next, operationId, `Autoscale: size ${size} → ${began.to}: ${advice.reason}`);
   return 'resizing';
+}
+
+/**
+ * Asked again at once, whoever has refused refuses again: it is said where people look for the advice, and in an hour it is
+ * asked again. What passes by itself the queue asks again.
+ */
+function refused({ log }: SizeAdviceDeps, tenantId: string, error: unknown): SizeAdvice {
+  if (!(error instanceof ControlPlaneError) || error.retryable) throw error;
+  log.error('CloudWatch does not tell what the tenant uses.', { tenantId, error });
+  return {
+    reason: `CloudWatch refuses to tell what is used (${error.code}): nothing is advised and nothing done`,
+  };
 }
 
 const differs = ({ spec }: TenantRecord, recommended: string | undefined): boolean =>

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { HourlyLoad } from '../../lambdas/core/autoscale.ts';
+import { ControlPlaneError, TransientError } from '../../lambdas/core/errors.ts';
 import type { TenantRecord } from '../../lambdas/core/model/tenant.ts';
 import { adviseTenant } from '../../lambdas/core/size-advice.ts';
 import { updateTenant } from '../../lambdas/core/update-tenant.ts';
@@ -8,6 +9,7 @@ import { untilHealthy, World } from '../fakes/sim/world.ts';
 let world: World;
 let cpu: number | undefined;
 let asked = 0;
+let refusal: Error | undefined;
 const record = async () => (await world.store.get('acme'))!;
 const change = async (mutate: (tenant: TenantRecord) => TenantRecord) =>
   updateTenant(world, await record(), mutate);
@@ -25,6 +27,7 @@ const advise = () =>
       loads: {
         hours: async (_tenantId, from, to) => {
           asked += 1;
+          if (refusal !== undefined) throw refusal;
           const load: HourlyLoad[] = [];
           for (let at = from.getTime(); at < to.getTime(); at += hourMs)
             load.push({ at: new Date(at), cpuPercent: cpu, memoryPercent: 10, dbSizeBytes: 1_000_000 });
@@ -38,7 +41,7 @@ const advise = () =>
 beforeEach(async () => {
   world = new World();
   world.members.hashAt = (revision) => revision % 1_000;
-  [cpu, asked] = [90, 0];
+  [cpu, asked, refusal] = [90, 0, undefined];
   await world.createTenant('acme');
   await untilHealthy(world, 'acme');
   await world.settle(6 * 3_600);
@@ -61,6 +64,31 @@ describe('size advice', () => {
     await advise();
     expect((await record()).sizing?.recommended).toBeUndefined();
     expect((await record()).sizing?.reason).toMatch(/no figures/);
+  });
+
+  test('says so when CloudWatch refuses to tell, whatever was advised before, and does nothing', async () => {
+    await change((tenant) => ({
+      ...tenant,
+      paused: { since: world.clock.now().toISOString(), by: 'me', reason: 'looking' },
+      spec: { ...tenant.spec, autoscale: { min: 'micro', max: 'large' } },
+    }));
+    await advise();
+    await change(({ paused: _paused, ...tenant }) => tenant);
+    await world.settle(3_700);
+    refusal = new ControlPlaneError('access-denied', 'The role may not.');
+    expect(await advise()).toBe('advised');
+    const { sizing, operation, spec } = await record();
+    expect(sizing?.recommended).toBeUndefined();
+    expect(sizing?.reason).toMatch(/refuses to tell what is used \(access-denied\)/);
+    expect([operation, spec.size]).toEqual([undefined, 'small']);
+  });
+
+  test('is asked for again by the queue when CloudWatch does not answer for a moment', async () => {
+    refusal = new TransientError('throttled');
+    await expect(advise()).rejects.toThrow('throttled');
+    expect((await record()).sizing).toBeUndefined();
+    refusal = undefined;
+    expect(await advise()).toBe('advised');
   });
 
   test('becomes an ordinary resize where autoscale is on, and every member gets the new size', async () => {

@@ -5,8 +5,8 @@ import { certificatesIn } from '../../lambdas/core/authority.ts';
 import type { TenantDocument } from '../../lambdas/core/tenant-document.ts';
 import { type Credentials, etcdctl, issueCredentials, type KeyPair } from './support/clients.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
-import { checkHistory } from './support/linearizability.ts';
 import { type Load, startLoad } from './support/load.ts';
+import { expectNothingLost } from './support/nothing-lost.ts';
 import { isWell } from './support/operating.ts';
 import { timelineOf } from './support/timeline.ts';
 import { until } from './support/until.ts';
@@ -67,12 +67,7 @@ const calm = async (): Promise<TenantDocument> =>
 
 /** The same members and tasks, no write lost, none that failed twice. */
 async function nothingWasLost(): Promise<void> {
-  const { failed, lost, history, acknowledged, retried, longestGapMs } = await load.stop();
-  expect({ failed, lost }).toEqual({ failed: [], lost: [] });
-  expect(checkHistory(history)).toEqual({ linearizable: true });
-  console.log(
-    `${acknowledged} writes, ${retried} of them in a second try, longest gap ${Math.round(longestGapMs)} ms`,
-  );
+  await expectNothingLost(load);
   const { members } = await read();
   expect(members.map(({ taskArn }) => taskArn)).toEqual(before.members.map(({ taskArn }) => taskArn));
 }

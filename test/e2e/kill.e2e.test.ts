@@ -7,8 +7,8 @@ import type { MemberDocument, TenantDocument } from '../../lambdas/core/tenant-d
 import type { ChaosAction } from '../../local/chaos/actions.ts';
 import { type Etcdctl, etcdctl } from './support/clients.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
-import { checkHistory } from './support/linearizability.ts';
 import { type Load, startLoad } from './support/load.ts';
+import { expectNothingLost } from './support/nothing-lost.ts';
 import { containerOf, isAlive, nannyOf, processes, processesOf } from './support/processes.ts';
 import { calm } from './support/recovery-times.ts';
 import { until } from './support/until.ts';
@@ -274,15 +274,8 @@ test('a nanny that falls again before its container ran 60 s takes its task alon
   expect(await ctl.run('get', 'after', '--print-value-only')).toBe('all kills');
 });
 
-test('through all of it no acknowledged write was lost, and none failed for a client with one retry', async () => {
-  const { acknowledged, retried, failed, longestGapMs, lost, history } = await load.stop();
-  console.log(
-    `${acknowledged} writes, ${retried} with a retry, ${failed.length} failed, longest gap ${longestGapMs} ms`,
-  );
-  expect(failed).toEqual([]);
-  expect(lost).toEqual([]);
-  expect(checkHistory(history)).toEqual({ linearizable: true });
-});
+test('through all of it no acknowledged write was lost, and none failed for a client with one retry', () =>
+  expectNothingLost(load));
 
 const nannyLog = (member: MemberDocument): string =>
   readFileSync(join(cloud.stateDir, 'logs', 'tasks', `${taskIdOf(member.taskArn!)}.log`), 'utf8');

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { MemberDocument, TenantDocument } from '../../lambdas/core/tenant-document.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
 import type { EtcdTruth } from './support/etcd-truth.ts';
-import { checkHistory } from './support/linearizability.ts';
 import { type Load, startLoad } from './support/load.ts';
 import { look } from './support/look.ts';
+import { expectNothingLost } from './support/nothing-lost.ts';
 import { isWell } from './support/operating.ts';
 import { processesOf } from './support/processes.ts';
 import { calm, type RecoveryTimes, recoveryTimes } from './support/recovery-times.ts';
@@ -173,11 +173,5 @@ test('an etcd that stands still while its nanny lives is replaced, leadership go
 test('through all of it nothing acknowledged was lost, no write failed with one retry, every answer was linearizable', async () => {
   await calm(cloud, tenantId);
   await times.finish();
-  const { acknowledged, retried, failed, longestGapMs, lost, history } = await load.stop();
-  console.log(
-    `${acknowledged} writes, ${retried} with a retry, ${failed.length} failed, longest gap ${longestGapMs} ms; ${history.length} operations on hot keys`,
-  );
-  expect(lost).toEqual([]);
-  expect(failed).toEqual([]);
-  expect(checkHistory(history)).toEqual({ linearizable: true });
+  await expectNothingLost(load);
 });

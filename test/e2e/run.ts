@@ -25,6 +25,7 @@ const topics = readdirSync(folder)
 const proving = [
   'alarms',
   'authority',
+  'autoscale',
   'backup-again',
   'backup-clone',
   'backup-disks',

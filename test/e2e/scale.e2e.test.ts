@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Operation } from '../../lambdas/core/model/operation.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
 import { type Load, startLoad } from './support/load.ts';
+import { expectNothingLost } from './support/nothing-lost.ts';
 import {
   expectHealedFirst,
   expectNoFailedNewcomer,
-  expectNothingLost,
   namesOf,
   operating,
   zonesOf,

@@ -20,6 +20,7 @@ export interface CloudWatchDeps {
 
 export interface CloudWatch {
   readonly alarms: Alarms;
+  readonly metrics: Metrics;
   /** A line that a function has written, as CloudWatch Logs gets it. */
   line(text: string): void;
   /** A metric of AWS's own. */
@@ -65,6 +66,7 @@ export function createCloudWatch(context: CloudContext, deps: CloudWatchDeps): S
 
   return {
     alarms,
+    metrics,
     count,
     line(text) {
       for (const sample of samplesIn(text)) metrics.put(sample);

@@ -24,8 +24,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Containers have their task's share of a CPU, and no more: they take longer to start. */
-const defaultDeadlineMs = runtime === 'docker' ? 360_000 : 120_000;
+const defaultDeadlineMs = 120_000;
 
 /** A local cloud of this test, on a port and a state folder of its own. */
 export interface TestCloud {

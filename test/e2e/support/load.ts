@@ -24,6 +24,8 @@ export interface LoadReport {
   /** What the writes said that failed twice. */
   readonly failed: readonly string[];
   readonly longestGapMs: number;
+  /** Longest time in which this client got none of the machine: its deadlines and its connections' passed unserved. */
+  readonly stoodStillMs: number;
   /** Numbers of acknowledged keys that one endpoint at least did not have at the end. */
   readonly lost: readonly number[];
   /** Keys that one endpoint at least had at the end although nobody ever wrote them. */
@@ -45,8 +47,9 @@ export interface Load {
   /** Waits until that many more writes are acknowledged. */
   goesOn(writes?: number, deadlineMs?: number): Promise<void>;
   /**
-   * Waits until every write that was asked for until now has its answer, and none of some time ago waits for one: one
-   * retry is no promise for two faults at once.
+   * Waits until the client has got over the last fault: every write that was asked for until now has its answer, none of
+   * some time ago waits for one, and no endpoint is silent that calls still go to. A write whose first attempt goes to a
+   * silent one has only its retry for whatever is done next, and one retry is no promise for two faults at once.
    */
   settles(): Promise<void>;
   /** Ends the writes, reads them back through all endpoints. The second call gives the same report. */
@@ -96,7 +99,7 @@ export async function startLoadOn(target: LoadTarget, options: LoadOptions = {})
   const worker = new Worker(new URL('./load/worker.ts', import.meta.url), { workerData: settings });
   const ask = (message: ToWorker) => worker.postMessage(message);
 
-  let writes = { waiting: 0, oldest: 0, next: 0 };
+  let writes = { waiting: 0, oldest: 0, next: 0, silent: 0 };
   let figures: Figures = { acknowledged: 0, retried: 0, failed: 0, longestGapMs: 0 };
   let broken: Error | undefined;
   const waiting = new Set<(message: FromWorker) => void>();
@@ -173,7 +176,7 @@ export async function startLoadOn(target: LoadTarget, options: LoadOptions = {})
       const before = writes;
       await until('news of the writes', () => writes !== before, { everyMs: 10 });
       const { next } = writes;
-      const settled = () => writes.waiting === 0 && writes.oldest >= next;
+      const settled = () => writes.waiting === 0 && writes.oldest >= next && writes.silent === 0;
       await until(`no write of ${target.name} to wait`, settled, { everyMs: 50 });
     },
     stop() {

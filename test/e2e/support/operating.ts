@@ -2,8 +2,6 @@ import { expect } from 'vitest';
 import type { Operation } from '../../../lambdas/core/model/operation.ts';
 import type { TenantDocument } from '../../../lambdas/core/tenant-document.ts';
 import type { TestCloud } from './cloud.ts';
-import { checkHistory } from './linearizability.ts';
-import type { Load } from './load.ts';
 import { timelineOf } from './timeline.ts';
 import { until } from './until.ts';
 
@@ -74,17 +72,4 @@ export function expectHealedFirst(lines: readonly string[], victim: string, goes
   expect(begun, 'the begin of the repair').toBeGreaterThan(-1);
   expect(left, `${victim} to leave after the begin of the repair`).toBeGreaterThan(begun);
   expect(last(goesOn), `${goesOn} after ${victim} has left`).toBeGreaterThan(left);
-}
-
-/** Everything that was acknowledged since the load began is there, nothing failed twice, and every read fits one order. */
-export async function expectNothingLost(load: Load): Promise<void> {
-  const { failed, lost, invented, history, acknowledged, retried } = await load.stop();
-  console.log(
-    `${load.tenantId}: ${acknowledged} writes acknowledged, ${retried} of them at their second attempt`,
-  );
-  expect(acknowledged).toBeGreaterThan(1_000);
-  expect(failed).toEqual([]);
-  expect(lost).toEqual([]);
-  expect(invented).toEqual([]);
-  expect(checkHistory(history)).toEqual({ linearizable: true });
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Channel, connectivityState, credentials as grpcCredentials } from '@grpc/grpc-js';
 import { Etcd3 } from 'etcd3';
 import type { KeyPair } from '../clients.ts';
 
@@ -10,20 +10,25 @@ export interface ManyEndpoints {
   use(endpoints: readonly string[]): void;
   endpoints(): readonly string[];
   /**
-   * One attempt. An endpoint that the call could not even be sent to is passed over: any client does that, and nobody
-   * calls it a retry.
+   * One attempt. An endpoint without a connection is passed over, as gRPC's own balancers do, and one that the call could
+   * not even be sent to: nobody calls that a retry.
    * @throws what etcd or the connection said; `neverSent` tells whether it can have happened
    */
   call<T>(deadlineMs: number, run: (client: Etcd3, deadline: Date) => Promise<T>): Promise<T>;
   /** One attempt at one endpoint. */
   at<T>(endpoint: string, deadlineMs: number, run: (client: Etcd3, deadline: Date) => Promise<T>): Promise<T>;
+  /** Endpoints that calls still go to although the last one there got no answer, or waits for one too long. */
+  silent(): number;
   close(): void;
 }
 
 interface Connection {
   readonly endpoint: string;
   readonly client: Etcd3;
+  readonly channel: Channel;
   pending: number;
+  /** Its last call got no answer. */
+  unanswered: boolean;
   /** Until then others are asked first: its last answer was none. */
   avoidUntil: number;
   answeredAt: number;
@@ -51,7 +56,7 @@ const once = {
 };
 
 /** A member that is back is found within a second; one that is silent for ever is given up. */
-const channel = {
+const channelOptions = {
   'grpc.initial_reconnect_backoff_ms': 250,
   'grpc.max_reconnect_backoff_ms': 1_000,
   'grpc.keepalive_time_ms': 10_000,
@@ -67,30 +72,33 @@ export const neverSent = (error: unknown): boolean =>
     String(error),
   );
 
-const silent = (error: unknown): boolean =>
+const noAnswer = (error: unknown): boolean =>
   neverSent(error) || /DEADLINE_EXCEEDED|Deadline|UNAVAILABLE|Unavailable/i.test(String(error));
 
 export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
   let connections: Connection[] = [];
   let turn = 0;
 
-  const connect = (endpoint: string): Connection => ({
-    endpoint,
-    client: new Etcd3({
+  const pair = [credentials.caBundle, credentials.privateKey, credentials.certificate] as const;
+  const [rootCertificate, privateKey, certChain] = pair.map((pem) => Buffer.from(pem)) as [
+    Buffer,
+    Buffer,
+    Buffer,
+  ];
+
+  function connect(endpoint: string): Connection {
+    const tls = grpcCredentials.createSsl(rootCertificate, privateKey, certChain);
+    // Ours, because only a channel tells whether it is connected.
+    const channel = new Channel(new URL(endpoint).host, tls, channelOptions);
+    const client = new Etcd3({
       hosts: endpoint,
-      credentials: {
-        rootCertificate: Buffer.from(credentials.caBundle),
-        privateKey: Buffer.from(credentials.privateKey),
-        certChain: Buffer.from(credentials.certificate),
-      },
-      grpcOptions: channel,
+      credentials: { rootCertificate, privateKey, certChain },
+      grpcOptions: { channelOverride: channel },
       faultHandling: { host: () => once as never, global: once as never },
-    }),
-    pending: 0,
-    avoidUntil: 0,
-    answeredAt: Date.now(),
-    leaving: false,
-  });
+    });
+    const state = { pending: 0, unanswered: false, avoidUntil: 0, answeredAt: Date.now(), leaving: false };
+    return { endpoint, client, channel, ...state };
+  }
 
   async function attempt<T>(
     connection: Connection,
@@ -102,15 +110,40 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
       const answer = await run(connection.client, new Date(Date.now() + deadlineMs));
       connection.answeredAt = Date.now();
       connection.avoidUntil = 0;
+      connection.unanswered = false;
       return answer;
     } catch (error) {
-      if (silent(error)) connection.avoidUntil = Date.now() + avoidMs;
+      if (noAnswer(error)) {
+        connection.avoidUntil = Date.now() + avoidMs;
+        connection.unanswered = true;
+      }
       throw error;
     } finally {
       connection.pending -= 1;
       if (connection.leaving && connection.pending === 0) connection.client.close();
     }
   }
+
+  const waiting = new Set<{ readonly end: number; wake(): void }>();
+  let timer: NodeJS.Timeout | undefined;
+  function wakeSome(): void {
+    const now = Date.now();
+    const there = connections.some(isConnected);
+    for (const call of waiting) {
+      if (!there && call.end > now) continue;
+      waiting.delete(call);
+      call.wake();
+    }
+    if (waiting.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  }
+  /** One timer for all that wait: with hundreds of calls a second each of them must cost next to nothing. */
+  const picksAgain = (end: number): Promise<void> =>
+    new Promise((wake) => {
+      waiting.add({ end, wake });
+      timer ??= setInterval(wakeSome, pickAgainMs);
+    });
 
   return {
     use(endpoints) {
@@ -127,9 +160,8 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
     async call(deadlineMs, run) {
       const end = Date.now() + deadlineMs;
       turn += 1;
-      for (;;) {
-        let last: unknown = new Error('No connection established: there is no endpoint.');
-        for (const connection of inOrder(connections, turn)) {
+      for (let last: unknown; ; ) {
+        for (const connection of inOrder(connections.filter(isConnected), turn)) {
           try {
             return await attempt(connection, Math.max(1, end - Date.now()), run);
           } catch (error) {
@@ -138,8 +170,8 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
           }
         }
         // Nobody could even be asked: a balancer picks again when one of them is there, within the call's time.
-        if (Date.now() + pickAgainMs >= end) throw last;
-        await sleep(pickAgainMs);
+        if (Date.now() >= end) throw last ?? new Error('No connection established with any endpoint.');
+        await picksAgain(end);
       }
     },
     at(endpoint, deadlineMs, run) {
@@ -147,11 +179,22 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
       if (connection === undefined) throw new Error(`${endpoint} is not in use.`);
       return attempt(connection, deadlineMs, run);
     },
+    silent: () =>
+      connections.filter((each) => isConnected(each) && (each.unanswered || waitsLong(each, Date.now())))
+        .length,
     close() {
+      clearInterval(timer);
       for (const { client } of connections) client.close();
     },
   };
 }
+
+/** Whose connection is still being made, as to an address that nobody answers at, is asked again, and nobody waits for it. */
+const isConnected = ({ channel }: Connection): boolean =>
+  channel.getConnectivityState(true) === connectivityState.READY;
+
+const waitsLong = ({ pending, answeredAt }: Connection, now: number): boolean =>
+  pending > 0 && now - answeredAt > avoidMs;
 
 /**
  * In turn; who was silent lately comes last, also one that may be frozen: others wait there for an answer. Where all are
@@ -159,8 +202,7 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
  */
 function inOrder(connections: readonly Connection[], turn: number): Connection[] {
   const now = Date.now();
-  const avoided = ({ avoidUntil, pending, answeredAt }: Connection) =>
-    avoidUntil > now || (pending > 0 && now - answeredAt > avoidMs);
+  const avoided = (connection: Connection) => connection.avoidUntil > now || waitsLong(connection, now);
   return connections
     .map((_, index) => connections[(turn + index) % connections.length]!)
     .sort(

@@ -12,11 +12,13 @@ export type FromWorker =
       readonly waiting: number;
       readonly oldest: number;
       readonly next: number;
+      readonly silent: number;
     } & Figures)
   | ({ readonly told: 'lap' } & Lap)
   | ({
       readonly told: 'stopped';
       readonly failures: readonly string[];
+      readonly stoodStillMs: number;
       readonly history: HistoryEntry[];
       readonly revisions: ReadonlyMap<number, number>;
       readonly answeredAt: ReadonlyMap<number, number>;

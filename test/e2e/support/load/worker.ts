@@ -1,4 +1,6 @@
 /** A thread of its own: what the cloud in the test's thread has to do must not look like a gap in the writes. */
+import { setPriority } from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { KeyPair } from '../clients.ts';
 import { createCounter } from './figures.ts';
@@ -20,6 +22,14 @@ const port = parentPort as MessagePort;
 const { credentials, endpoints, prefix, perSecond, hotKeys } = workerData as LoadSettings;
 const etcd = manyEndpoints(credentials);
 etcd.use(endpoints);
+try {
+  // Of this thread alone, on Linux: clients are on machines of their own, and what else this one has to do is no gap in the writes.
+  setPriority(-5);
+} catch {
+  // Not as root: then it is as good as it is.
+}
+const delay = monitorEventLoopDelay();
+delay.enable();
 const counter = createCounter(performance.now());
 const numbered = `${prefix}n/`;
 const writes = startNumberedWrites(etcd, counter, { prefix: numbered, perSecond });
@@ -32,6 +42,7 @@ const telling = setInterval(
       waiting: writes.waiting(),
       oldest: writes.oldest(),
       next: writes.nextKey(),
+      silent: etcd.silent(),
       ...counter.figures(performance.now()),
     }),
   50,
@@ -54,6 +65,7 @@ async function answer(message: ToWorker): Promise<void> {
         // Nothing is asked for any more: the time until the last answer is no gap.
         longestGapMs: figures.longestGapMs,
         failures: counter.failures,
+        stoodStillMs: Math.round(delay.max / 1e6),
         history: hot.history,
         revisions: writes.acknowledged(),
         answeredAt: writes.answeredAt(),
