@@ -274,6 +274,7 @@ function finish(parts: Started): LocalCloud {
     emit: context.emit,
     account: { accountId, region },
     zones: () => zonesOf(parts.registry),
+    namesOf: (type) => parts.registry.resourcesOfType(type).map(({ ref }) => ref),
   });
   const startedAt = new Date().toISOString();
   writeCloudFile(options.stateDir, {

@@ -87,6 +87,10 @@ export class Faults {
   #nextRule = 1;
   #nextCall = 1;
   messages: MessageFaults = { duplicate: false, delaySeconds: 0 };
+  /** Names of EventBridge rules that tell nobody. */
+  readonly silentRules = new Set<string>();
+  /** Names of functions that take no messages, as when their event source mapping is disabled. */
+  readonly heldFunctions = new Set<string>();
 
   /** Calls kept; older ones are forgotten. */
   static readonly keptCalls = 20_000;
@@ -100,6 +104,16 @@ export class Faults {
   clear(): void {
     this.#rules.length = 0;
     this.messages = { duplicate: false, delaySeconds: 0 };
+    this.silentRules.clear();
+    this.heldFunctions.clear();
+  }
+
+  /** Takes back what is about one tenant alone. @returns how many rules */
+  clearOf(tenant: string): number {
+    const isOf = ({ match }: FaultRule) =>
+      match.event === tenant || match.resource?.split('/').includes(tenant) === true;
+    const kept = this.#rules.filter((rule) => !isOf(rule));
+    return this.#rules.splice(0, this.#rules.length, ...kept).length - kept.length;
   }
 
   rules(): readonly (FaultRule & { readonly id: number; readonly struck: number })[] {

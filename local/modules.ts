@@ -59,9 +59,16 @@ export async function createModules(options: ModuleOptions): Promise<Modules> {
     assets,
     queues,
     retryAfterSeconds: () => faults.messages.retryAfterSeconds,
+    isHeld: (name) => faults.heldFunctions.has(name),
     watch,
   });
-  const events = createEvents(context, { iam, queues, functions: lambda });
+  const events = createEvents(context, {
+    iam,
+    queues,
+    functions: lambda,
+    isSilent: (rule) => faults.silentRules.has(rule),
+    speed: () => watch.alarms.speed,
+  });
   const ecs = createEcs(context, { images, ...(options.runtime && { runtime: options.runtime }) });
   const api = createApiGateway(context, { iam, functions: lambda, vpcOf: options.vpcOf, watch });
   const s3 = createS3(context);

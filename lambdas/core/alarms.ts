@@ -10,7 +10,10 @@ export interface AlarmSettings {
   readonly runbookUrl: string;
   /** What is repaired by itself within that time pages nobody. */
   readonly pageAfterMinutes: number;
-  /** Name of the alarm that is on while a storm holds repairs back (S8): it pages once, instead of each tenant. */
+  /**
+   * Name of the alarm that is on while a storm holds repairs back (S8), and so long afterwards that all is seen to be well
+   * again: a storm pages once, instead of each tenant.
+   */
   readonly stormAlarm: string;
 }
 

@@ -39,7 +39,7 @@ import type { StateStack } from '../state-stack.ts';
 import { alarmArns } from './alarm-topic.ts';
 import { BackupAccess } from './backup-access.ts';
 import { ControlFunction, type EnvironmentOf } from './control-function.ts';
-import { stormAlarmName } from './fleet-alarms.ts';
+import { stormEchoName } from './fleet-alarms.ts';
 import { JoinRoutes } from './join-routes.ts';
 import { LookQueues, lookTimeout } from './look-queues.ts';
 
@@ -166,7 +166,7 @@ export class CellFunctions extends Construct {
         TOPIC_ARN: props.topicArn,
         RUNBOOK_URL: config.runbookUrl,
         PAGE_AFTER_MINUTES: String(config.pageAfterMinutes),
-        STORM_ALARM: stormAlarmName(deploymentName),
+        STORM_ALARM: stormEchoName(deploymentName),
       },
       alarmsPolicy(stateScope, {
         tenantAlarmArns: alarmArns(Stack.of(this), `${alarmNamePrefix(deploymentName)}*`),

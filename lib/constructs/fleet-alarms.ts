@@ -31,7 +31,10 @@ const fewErrors = 4;
 const { GREATER_THAN_THRESHOLD, LESS_THAN_THRESHOLD } = cloudwatch.ComparisonOperator;
 const { BREACHING, NOT_BREACHING } = cloudwatch.TreatMissingData;
 
-export const stormAlarmName = (deploymentName: string): string => `${deploymentName}-storm-stop`;
+/** What keeps tenants' pages back: on as long as a storm, and `stormEchoMinutes` longer. */
+export const stormEchoName = (deploymentName: string): string => `${deploymentName}-storm-echo`;
+/** Until the slowest alarm of a tenant has seen that it is well again (0103): five minutes a period, and a repair before. */
+const stormEchoMinutes = 15;
 
 export const fleetMetric = (deploymentName: string, metricName: FleetMetric): cloudwatch.Metric =>
   new cloudwatch.Metric({
@@ -64,6 +67,8 @@ interface AlarmOf {
   readonly above?: number;
   readonly below?: number;
   readonly periods?: number;
+  /** Of those periods; all unless told otherwise. */
+  readonly datapoints?: number;
 }
 
 /**
@@ -88,6 +93,7 @@ export class FleetAlarms extends Construct {
       above,
       below,
       periods = 1,
+      datapoints,
     }: AlarmOf) =>
       new cloudwatch.Alarm(this, constructId, {
         alarmName: `${deploymentName}-${name}`,
@@ -96,6 +102,7 @@ export class FleetAlarms extends Construct {
         threshold: above ?? below ?? 0,
         comparisonOperator: above === undefined ? LESS_THAN_THRESHOLD : GREATER_THAN_THRESHOLD,
         evaluationPeriods: periods,
+        ...(datapoints !== undefined && { datapointsToAlarm: datapoints }),
         treatMissingData: above === undefined ? BREACHING : NOT_BREACHING,
       });
 
@@ -195,6 +202,16 @@ export class FleetAlarms extends Construct {
       says: 'So many tenants turned sick at once that repairs were stopped, all but those of lost quorums (S8).',
       metric: fleetMetric(deploymentName, 'StormStop'),
       above: 0,
+    });
+    make({
+      id: 'StormEcho',
+      name: 'storm-echo',
+      runbook: 'storm-stop',
+      says: `There was a storm within the last ${stormEchoMinutes} minutes: tenants' own pages are kept back. It pages nobody.`,
+      metric: fleetMetric(deploymentName, 'StormStop'),
+      above: 0,
+      periods: stormEchoMinutes,
+      datapoints: 1,
     });
     const patchStopped = make({
       id: 'PatchStopped',

@@ -45,6 +45,8 @@ export const chaosActionSchema = z.discriminatedUnion('do', [
     operation: z.string().optional(),
     function: z.string().optional(),
     resource: z.string().optional(),
+    /** Of functions, while they work for this tenant. */
+    tenant: z.string().optional(),
     times: z.int().min(1).optional(),
   }),
   /** Calls of S3 that take their time, or whose connection breaks in the middle of the body. */
@@ -60,10 +62,16 @@ export const chaosActionSchema = z.discriminatedUnion('do', [
     afterBytes: z.int().min(0).default(1_000),
     times: z.int().min(1).optional(),
   }),
-  /** Takes back cut, pause, slow, fill-disk and hold-zone: of one member, one zone, or all. */
+  /** EventBridge rules with this in their name tell nobody, as when somebody has disabled them. */
+  z.strictObject({ do: z.literal('silence'), rule: z.string().min(1) }),
+  /** Functions with this in their name take no messages, as when somebody has disabled their event source mapping. */
+  z.strictObject({ do: z.literal('hold-messages'), function: z.string().min(1) }),
+  /** Another cluster's etcd takes the place of the member's, on its address and with its certificates. */
+  on('usurp'),
+  /** Takes back what lasts: of one member, one zone, or all. */
   z.strictObject({ do: z.literal('heal'), member: member.optional(), zone: zone.optional() }),
-  /** `heal` of all, and no more faults of calls. */
-  z.strictObject({ do: z.literal('clear') }),
+  /** `heal` of all, and no more faults of calls; `tenant`: only faults of calls that are about it. */
+  z.strictObject({ do: z.literal('clear'), tenant: z.string().optional() }),
 ]);
 
 export type ChaosAction = z.input<typeof chaosActionSchema>;
@@ -71,7 +79,7 @@ export type ReadChaosAction = z.output<typeof chaosActionSchema>;
 
 /** Something that goes on until it is healed. */
 export interface Hurt {
-  readonly what: 'cut' | 'pause' | 'slow' | 'fill-disk' | 'hold-zone';
+  readonly what: 'cut' | 'pause' | 'slow' | 'fill-disk' | 'hold-zone' | 'silence' | 'hold-messages' | 'usurp';
   readonly target: string;
   readonly how: string;
   readonly since: string;

@@ -19,6 +19,7 @@ import {
 import { retirementNotice } from './retirement.ts';
 import { type SmallDisk, smallDisk } from './small-disk.ts';
 import { whileEtcdIsDown } from './stopped-etcd.ts';
+import { usurp } from './usurper.ts';
 import { untilItWaitsForTheDisk } from './waits-for-disk.ts';
 
 export interface ChaosDeps {
@@ -29,6 +30,8 @@ export interface ChaosDeps {
   readonly account: { readonly accountId: string; readonly region: string };
   /** Names of the zones there are. */
   readonly zones: () => readonly string[];
+  /** Names of the rules and functions that there are. */
+  readonly namesOf: (type: 'AWS::Events::Rule' | 'AWS::Lambda::Function') => readonly string[];
   readonly now?: () => Date;
 }
 
@@ -186,6 +189,50 @@ export function createChaos(deps: ChaosDeps): Chaos {
     });
   }
 
+  /** Those of the switchboard's names that have this in them are in it until they are healed. */
+  function turnOff(
+    what: 'silence' | 'hold-messages',
+    part: string,
+    how: string,
+    { type, off }: { type: 'AWS::Events::Rule' | 'AWS::Lambda::Function'; off: Set<string> },
+  ): readonly string[] {
+    const all = deps.namesOf(type);
+    const found = all.filter((name) => name.toLowerCase().includes(part.toLowerCase()));
+    if (found.length === 0)
+      throw new AwsError('NotFound', `None is like "${part}". There are: ${all.join(', ')}.`, 404);
+    for (const name of found) off.add(name);
+    keep({
+      what,
+      target: part,
+      zone: '',
+      how,
+      end() {
+        for (const name of found) off.delete(name);
+      },
+    });
+    return found;
+  }
+
+  async function usurpPlaceOf(task: MemberTask): Promise<string> {
+    if (!ecs.how.fillDisk)
+      throw new AwsError('NotPermitted', 'Only a process can be started by hand on a member’s address.', 409);
+    const usurper = await whileEtcdIsDown(task, (etcd) => usurp(task.member, etcd));
+    const how = `another cluster's etcd (process ${usurper.pid}) has its address and its certificates`;
+    keep({
+      what: 'usurp',
+      target: task.member,
+      zone: task.zone,
+      how,
+      tick() {
+        // What somebody has started in a task ends with it.
+        const its = memberTasks(ecs).find(({ taskArn }) => taskArn === task.taskArn);
+        if (its === undefined || its.stopping) void end([`usurp ${task.member}`]);
+      },
+      end: () => usurper.stop(),
+    });
+    return `In the place of ${task.member}: ${how}. Its own cannot start meanwhile.`;
+  }
+
   function requireZone(zone: string): string {
     const zones = deps.zones();
     if (zones.includes(zone)) return zone;
@@ -283,12 +330,26 @@ export function createChaos(deps: ChaosDeps): Chaos {
       }
       case 'deny':
       case 'throttle': {
-        const { do: type, times, ...match } = action;
+        const { do: type, times, tenant, ...rest } = action;
+        const match = { ...rest, ...(tenant !== undefined && { event: tenant }) };
         faults.add({ match, action: { type }, ...(times !== undefined && { times }) });
         const which =
-          [match.function, match.service, match.operation, match.resource].filter(Boolean).join(' ') || 'all';
+          [match.function, match.service, match.operation, match.resource, tenant]
+            .filter(Boolean)
+            .join(' ') || 'all';
         return `Calls (${which}) fail with ${type === 'deny' ? 'AccessDenied' : 'throttling'}${times ? `, ${times} times` : ''}.`;
       }
+      case 'silence': {
+        const off = { type: 'AWS::Events::Rule', off: faults.silentRules } as const;
+        return `They tell nobody any more: ${turnOff('silence', action.rule, 'EventBridge does not act on it', off).join(', ')}.`;
+      }
+      case 'hold-messages': {
+        const off = { type: 'AWS::Lambda::Function', off: faults.heldFunctions } as const;
+        const held = turnOff('hold-messages', action.function, 'nobody takes its messages', off);
+        return `They take no messages any more: ${held.join(', ')}.`;
+      }
+      case 'usurp':
+        return usurpPlaceOf(requireMember(ecs, action.member));
       case 'heal': {
         const { member, zone } = action;
         const all = member === undefined && zone === undefined;
@@ -299,6 +360,10 @@ export function createChaos(deps: ChaosDeps): Chaos {
         return keys.length === 0 ? 'There was nothing to heal.' : `Healed: ${keys.join(', ')}.`;
       }
       case 'clear':
+        if (action.tenant !== undefined) {
+          const cleared = faults.clearOf(action.tenant);
+          return `${cleared} faults of calls about ${action.tenant} are taken back.`;
+        }
         await end(keysOf(() => true));
         faults.clear();
         return 'Everything is healed, and no calls fail on purpose any more.';

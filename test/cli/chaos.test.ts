@@ -59,6 +59,11 @@ test.each([
   [['heal'], { do: 'heal' }],
   [['heal', '--zone', 'us-east-1a'], { do: 'heal', zone: 'us-east-1a' }],
   [['clear'], { do: 'clear' }],
+  [['clear', '--tenant', 'acme'], { do: 'clear', tenant: 'acme' }],
+  [['deny', '--service', 'ecs', '--tenant', 'acme'], { do: 'deny', service: 'ecs', tenant: 'acme' }],
+  [['silence', 'EveryMinute'], { do: 'silence', rule: 'EveryMinute' }],
+  [['hold-messages', 'Scale'], { do: 'hold-messages', function: 'Scale' }],
+  [['usurp', 'm00000001'], { do: 'usurp', member: 'm00000001' }],
 ])('chaos %j asks the local cloud for it and prints what it says', async (args, body) => {
   const { code, out } = await chaos(...args);
   expect([code, out, asked]).toEqual([0, 'It hurts.', [body]]);

@@ -24,6 +24,7 @@ const topics = readdirSync(folder)
  */
 const proving = [
   'alarms',
+  'alarms-fleet',
   'authority',
   'autoscale',
   'backup-again',
@@ -89,7 +90,7 @@ if (left.length > 0) {
 if (wanted.length === 0 && !everything) console.log(`Not run, still being proven: ${proving.join(', ')}.`);
 // Topics that go over all minors take those that are at hand; what cannot be had here is said, not passed over.
 // Topics that patch within a minor need the release before the newest too.
-const patches = chosen.some((name) => ['fleet', 'patch'].includes(name));
+const patches = chosen.some((name) => ['alarms-fleet', 'fleet', 'patch'].includes(name));
 for (const minor of new Set(versionsInState('supported').map(minorOf))) {
   await bringAlong(newestOfMinor(minor));
   const older = versionsInState('supported').filter((version) => version !== newestOfMinor(minor));

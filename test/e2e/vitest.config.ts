@@ -10,6 +10,8 @@ export default defineConfig({
     testTimeout: 300_000 * patience,
     hookTimeout: 300_000 * patience,
     fileParallelism: false,
+    // Tests of one file that say so run beside each other.
+    maxConcurrency: 8,
     reporters: ['verbose', ['json', { outputFile: '.cache/test-results/e2e.json' }]],
   },
 });

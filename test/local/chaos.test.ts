@@ -34,6 +34,7 @@ describe('on members', () => {
       emit: (event) => harness.events.push(event),
       account: { accountId: '1', region: 'eu-west-1' },
       zones: () => ['eu-west-1a', 'eu-west-1b'],
+      namesOf: (type) => (type === 'AWS::Events::Rule' ? ['EveryMinute', 'Daily'] : ['Scale', 'Sweep']),
     });
   });
   afterEach(async () => {
@@ -179,6 +180,35 @@ describe('on members', () => {
     expect(faults.begin(call, new Date()).action).toEqual({ type: 'throttle' });
     await act({ do: 'clear' });
     expect(faults.begin(call, new Date()).action).toBeUndefined();
+  });
+
+  test('what is about one tenant is taken back alone', async () => {
+    await act({ do: 'deny', service: 'ecs', tenant: 'acme' });
+    await act({ do: 'deny', service: 's3', resource: 'c1/acme/' });
+    await act({ do: 'deny', service: 's3', resource: 'c1/acmes/' });
+    const launch = { principal: 'p', service: 'ecs', operation: 'RunTask' };
+    const put = { principal: 'p', service: 's3', operation: 'PutObject' };
+    const denied = (call: Parameters<Faults['begin']>[0]) => faults.begin(call, new Date()).action?.type;
+    expect(denied({ ...launch, event: '{"tenantId":"acme"}' })).toBe('deny');
+    expect(denied({ ...launch, event: '{"tenantId":"other"}' })).toBeUndefined();
+    expect(await act({ do: 'clear', tenant: 'acme' })).toMatch(/^2 faults/);
+    expect(denied({ ...launch, event: '{"tenantId":"acme"}' })).toBeUndefined();
+    expect(denied({ ...put, resource: 'c1/acme/1' })).toBeUndefined();
+    expect(denied({ ...put, resource: 'c1/acmes/1' })).toBe('deny');
+  });
+
+  test('rules and functions are turned off by a part of their name until they are healed', async () => {
+    await act({ do: 'silence', rule: 'everyminute' });
+    await act({ do: 'hold-messages', function: 'S' });
+    expect([[...faults.silentRules], [...faults.heldFunctions]]).toEqual([
+      ['EveryMinute'],
+      ['Scale', 'Sweep'],
+    ]);
+    expect(hurts()).toEqual(['silence everyminute', 'hold-messages S']);
+    await act({ do: 'heal', member: 'everyminute' });
+    await act({ do: 'clear' });
+    expect([faults.silentRules.size, faults.heldFunctions.size]).toEqual([0, 0]);
+    await expect(act({ do: 'silence', rule: 'Hourly' })).rejects.toThrow(/There are: EveryMinute, Daily/);
   });
 
   test('what is no action is refused with what is wrong', async () => {

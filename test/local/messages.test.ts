@@ -57,6 +57,8 @@ beforeAll(async () => {
       ToLocked: rule({ EventPattern: { source: ['test.locked'] } }, getAtt('Locked')),
       ToFunction: rule({ EventPattern: { source: ['test.function'] } }, getAtt('Direct')),
       DirectPermission: permission('Direct', 'events', getAtt('ToFunction')),
+      EveryMinute: rule({ ScheduleExpression: 'rate(1 minute)' }, getAtt('Direct')),
+      EveryMinutePermission: permission('Direct', 'events', getAtt('EveryMinute')),
       Policy: {
         Type: 'AWS::SQS::QueuePolicy',
         Properties: {
@@ -219,5 +221,36 @@ describe('what Lambda refuses when a mapping is created', () => {
     await expect(start({ ...slow, Mapping: mapping(getAtt('Looker')) })).rejects.toThrow(
       /visibility timeout of .* \(5 s\) is less than the timeout .* \(6 s\)/,
     );
+  });
+});
+
+describe('what somebody has turned off', () => {
+  it('a function whose messages are held gets them when they are let go, not before', async () => {
+    await small.cloud.hurt.act({ do: 'hold-messages', function: 'Looker' });
+    const since = now();
+    await send('patient');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(callsSince(since)).toEqual([]);
+    await small.cloud.hurt.act({ do: 'heal' });
+    await settled(since, 1);
+  });
+
+  it('a silent rule tells nobody of what happens meanwhile', async () => {
+    const event = (detail: string) =>
+      small.cloud.emit({ source: 'test.function', 'detail-type': 't', resources: [], detail });
+    const since = now();
+    await small.cloud.hurt.act({ do: 'silence', rule: 'ToFunction' });
+    event('unheard');
+    await small.cloud.hurt.act({ do: 'heal' });
+    event('heard');
+    await until('the event', () => callsSince(since, 'Direct').length > 0);
+    expect(callsSince(since, 'Direct')).toHaveLength(1);
+  });
+
+  it('a schedule comes as often as its rate says, in the time of AWS', async () => {
+    const since = now();
+    small.cloud.alarms.speed = 60;
+    await until('two rounds', () => callsSince(since, 'Direct').length >= 2);
+    small.cloud.alarms.speed = 1;
   });
 });

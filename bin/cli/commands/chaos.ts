@@ -114,6 +114,21 @@ export function defineChaos(define: Define): void {
     (command) => command.option('--lose-disks', 'disks that were to be kept go too'),
     ({ loseDisks }, tenant) => ({ do: 'stop-all', tenant, loseDisks: loseDisks ?? false }),
   );
+  act(
+    'silence <rule>',
+    'let EventBridge rules with this in their name tell nobody',
+    ['chaos silence EveryMinute'],
+    plain,
+    (_, rule) => ({ do: 'silence', rule }),
+  );
+  act(
+    'hold-messages <function>',
+    'let functions with this in their name take no messages',
+    ['chaos hold-messages Scale'],
+    plain,
+    (_, name) => ({ do: 'hold-messages', function: name }),
+  );
+  onMember('usurp', "start another cluster's etcd in the place of its etcd: two clusters in one tenant");
   act<CommonOptions & { resource?: string; ms?: number; times?: number }>(
     'slow-s3',
     'let calls of S3 take longer',
@@ -143,6 +158,7 @@ export function defineChaos(define: Define): void {
         operation?: string;
         function?: string;
         resource?: string;
+        tenant?: string;
         times?: number;
       }
     >(
@@ -155,22 +171,31 @@ export function defineChaos(define: Define): void {
           .option('--operation <name>', 'such as RunTask')
           .option('--function <name>', 'calls of functions with this in their name')
           .option('--resource <part>', 'calls about what has this in its ARN, such as c1/acme/')
+          .option('--tenant <id>', 'calls of functions that work for this tenant')
           .option('--times <n>', 'how often at most (default: until cleared)', wholeNumber),
-      ({ service, operation, function: name, resource, times }) => {
-        if ([service, operation, name, resource].every((one) => one === undefined))
-          throw new UsageError('Say which calls: --service, --operation, --function or --resource.');
-        return { do: what, service, operation, function: name, resource, times };
+      ({ service, operation, function: name, resource, tenant, times }) => {
+        if ([service, operation, name, resource, tenant].every((one) => one === undefined))
+          throw new UsageError(
+            'Say which calls: --service, --operation, --function, --resource or --tenant.',
+          );
+        return { do: what, service, operation, function: name, resource, tenant, times };
       },
     );
   }
   act<CommonOptions & { zone?: string }>(
     'heal [member]',
-    'take back cut, pause, slow, fill-disk and hold-zone: of a member, of a zone, or all',
+    'take back cut, pause, slow, fill-disk, hold-zone, silence, hold-messages, usurp: of one, of a zone, or all',
     ['chaos heal', 'chaos heal mk3x9q2ab', 'chaos heal --zone us-east-1a'],
     (command) => command.option('--zone <zone>', 'all members there, and its launches'),
     ({ zone }, member) => ({ do: 'heal', member, zone }),
   );
-  act('clear', 'heal everything and let all calls through', ['chaos clear'], plain, () => ({ do: 'clear' }));
+  act<CommonOptions & { tenant?: string }>(
+    'clear',
+    'heal everything and let all calls through',
+    ['chaos clear', 'chaos clear --tenant acme'],
+    (command) => command.option('--tenant <id>', 'only let calls through that are about this tenant'),
+    ({ tenant }) => ({ do: 'clear', tenant }),
+  );
   define(
     'status',
     (command) => command.description('what is hurt now').addHelpText('after', examples('chaos status')),

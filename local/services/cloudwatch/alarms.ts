@@ -20,7 +20,7 @@ export class Alarms {
   readonly #deps: AlarmDeps;
   readonly #since: number;
   readonly #file: StateFile<{ alarms: Record<string, KnownAlarm> }>;
-  /** How many seconds of the alarms' periods pass in one second of ours. */
+  /** How many seconds pass in one second of ours for AWS: in alarms' periods, schedules and ages of messages. */
   speed = 1;
 
   constructor(deps: AlarmDeps) {

@@ -48,7 +48,7 @@ export function createCloudWatch(context: CloudContext, deps: CloudWatchDeps): S
       for (const { name, visible, oldestAgeSeconds } of deps.queues()) {
         const dimensions = { QueueName: name };
         count('AWS/SQS', 'ApproximateNumberOfMessagesVisible', dimensions, visible);
-        count('AWS/SQS', 'ApproximateAgeOfOldestMessage', dimensions, oldestAgeSeconds);
+        count('AWS/SQS', 'ApproximateAgeOfOldestMessage', dimensions, oldestAgeSeconds * alarms.speed);
       }
     }
     alarms.evaluate();

@@ -15,9 +15,14 @@ export interface EventsDeps {
   readonly iam: Iam;
   readonly queues: () => QueueAccess;
   readonly functions: Invoker;
+  /** Whether somebody has turned the rule of this name off. */
+  readonly isSilent: (rule: string) => boolean;
+  /** How many seconds of a schedule pass in one second of ours. */
+  readonly speed: () => number;
 }
 
 interface Rule {
+  readonly name: string;
   readonly arn: string;
   readonly matches?: Matcher;
   readonly everyMs?: number;
@@ -31,6 +36,9 @@ export interface EventBus {
 
 /** Asynchronous invocations of a function that fails are tried again twice (AWS waits 1 and 2 minutes). */
 const retryDelaysMs = [1000, 2000];
+
+/** No schedule is finer than a minute. */
+const tickMs = 500;
 
 /** EventBridge: rules on the default bus and rate() schedules. */
 export function createEvents(context: CloudContext, deps: EventsDeps): ServiceModule & EventBus {
@@ -80,7 +88,7 @@ export function createEvents(context: CloudContext, deps: EventsDeps): ServiceMo
       resources: event.resources,
       detail: event.detail,
     };
-    if (rule.matches && !rule.matches(envelope)) return;
+    if (deps.isSilent(rule.name) || (rule.matches && !rule.matches(envelope))) return;
     const delivery = deliver(rule, envelope).finally(() => deliveries.delete(delivery));
     deliveries.add(delivery);
   }
@@ -94,6 +102,7 @@ export function createEvents(context: CloudContext, deps: EventsDeps): ServiceMo
     forget(arn);
     if (properties.State !== 'DISABLED') {
       const rule = {
+        name,
         arn,
         matches: properties.EventPattern ? compilePattern(properties.EventPattern) : undefined,
         everyMs: properties.ScheduleExpression ? rate(properties.ScheduleExpression) : undefined,
@@ -112,17 +121,22 @@ export function createEvents(context: CloudContext, deps: EventsDeps): ServiceMo
   }
 
   function schedule(rule: Rule): void {
-    if (!rule.everyMs) return;
+    const { everyMs } = rule;
+    if (!everyMs) return;
     const event = {
       source: 'aws.events',
       'detail-type': 'Scheduled Event',
       detail: {},
       resources: [rule.arn],
     };
-    timers.set(
-      rule.arn,
-      setInterval(() => fire({ ...rule, matches: undefined }, event), rule.everyMs),
-    );
+    let next = everyMs;
+    const tick = (): void => {
+      next -= tickMs * deps.speed();
+      if (next > 0) return;
+      next += everyMs;
+      fire({ ...rule, matches: undefined }, event);
+    };
+    timers.set(rule.arn, setInterval(tick, tickMs));
   }
 
   return {

@@ -86,6 +86,7 @@ export interface PollDeps {
   readonly queues: QueueAccess;
   /** Seconds until failed messages come back, when that is not left to the queue. */
   readonly retryAfterSeconds: () => number | undefined;
+  readonly isHeld: (functionName: string) => boolean;
 }
 
 /** Polls until `signal` aborts; returns when the batches under way have ended. */
@@ -96,10 +97,15 @@ export async function pollQueue(
 ): Promise<void> {
   const { context, queues } = deps;
   const running = new Set<Promise<void>>();
+  const isHeld = () => deps.isHeld(mapping.target.config.name);
   const aborted = new Promise<QueueMessage[]>((resolve) => {
     signal.addEventListener('abort', () => resolve([]));
   });
   while (!signal.aborted) {
+    if (isHeld()) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      continue;
+    }
     if (running.size >= mapping.concurrency) {
       await Promise.race([...running, aborted]);
       continue;
@@ -108,6 +114,12 @@ export async function pollQueue(
       const poll = queues.receive(mapping.queueArn, Math.min(10, mapping.batchSize), longPollMs);
       const messages = await Promise.race([poll, aborted]);
       if (messages.length === 0 || signal.aborted) continue;
+      if (isHeld()) {
+        // Asked for before it was turned off.
+        const handles = messages.map(({ receiptHandle }) => receiptHandle);
+        await queues.release?.(mapping.queueArn, handles, 0);
+        continue;
+      }
       const batch = runBatch(mapping, messages, deps, signal)
         .catch((error: unknown) => context.log('event source mapping failed', { error: String(error) }))
         .finally(() => running.delete(batch));

@@ -37,6 +37,8 @@ export interface LambdaDeps {
   readonly assets: ReadonlyMap<string, string>;
   readonly queues: () => QueueAccess;
   readonly retryAfterSeconds: () => number | undefined;
+  /** Whether somebody has turned off what brings the function of this name its messages. */
+  readonly isHeld: (functionName: string) => boolean;
   /** Gets the lines that functions write and the metrics of their invocations. */
   readonly watch: Pick<CloudWatch, 'line' | 'count'>;
 }

@@ -212,6 +212,7 @@ describe('alarms', () => {
     expect(composite().AlarmName).toBe('etcd-nanny-control-plane');
     expect(composite().AlarmActions).toEqual(paging[0].AlarmActions);
     for (const { AlarmName } of alarms()) {
+      if (AlarmName === 'etcd-nanny-storm-echo') continue;
       const ruled = app
         .of('AWS::CloudWatch::Alarm')
         .find(({ Properties }) => Properties.AlarmName === AlarmName)?.logicalId;
@@ -229,6 +230,21 @@ describe('alarms', () => {
     }
     for (const kind of alarmKinds)
       expect(existsSync(new URL(`../../../docs/runbooks/${kind}.md`, import.meta.url)), kind).toBe(true);
+  });
+
+  it('of a storm go on in what keeps tenants quiet, until theirs have seen that all is well', () => {
+    const [echo] = alarms().filter(({ AlarmName }) => AlarmName === 'etcd-nanny-storm-echo');
+    expect(echo).toMatchObject({
+      MetricName: 'StormStop',
+      Period: 60,
+      EvaluationPeriods: 15,
+      DatapointsToAlarm: 1,
+      TreatMissingData: 'notBreaching',
+    });
+    const [settings] = app
+      .of('AWS::Lambda::Function')
+      .flatMap(({ Properties }) => Properties.Environment?.Variables?.STORM_ALARM ?? []);
+    expect(settings).toBe(echo.AlarmName);
   });
 
   it('take ten metrics at most: CloudWatch takes no more in one', () => {

@@ -1,0 +1,179 @@
+import { PurgeQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { alarmName } from '../../lambdas/core/alarms.ts';
+import type { Rollout } from '../../lambdas/core/model/rollout.ts';
+import { compareVersions } from '../../lambdas/core/version-order.ts';
+import { minorOf } from '../../node-image/binaries/versions.ts';
+import { type Alarming, alarming, deployment, type Fault, keepLooking } from './support/alarming.ts';
+import { type TestCloud, testCloud } from './support/cloud.ts';
+import { follow } from './support/follow.ts';
+import { calm } from './support/recovery-times.ts';
+import { runbook } from './support/runbook.ts';
+import { printTimelines } from './support/timeline.ts';
+import { until } from './support/until.ts';
+
+/**
+ * Each alarm of the control plane, by the fault that its runbook names and back by what the runbook says is to be done, with exactly
+ * one page for each. AWS's time passes faster here: periods of alarms, rounds of the sweep, ages of messages.
+ */
+const timeout = 30 * 60_000;
+const acme = 'acme';
+const tenants = [acme, 'birch', 'cedar'];
+
+let cloud: TestCloud;
+let stopLooking: () => Promise<void>;
+const alarms: Alarming = alarming(() => cloud);
+beforeAll(async () => {
+  cloud = await testCloud({ context: { pageAfterMinutes: 2 } });
+  const [, version] = await offered('3.6');
+  await Promise.all(tenants.map((tenantId) => cloud.create(tenantId, { version }, 300_000)));
+  stopLooking = keepLooking(() => cloud, tenants, 6_000);
+  cloud.cloud.alarms.speed = 6;
+  await allOk();
+  alarms.count();
+}, 900_000);
+afterEach(({ task }) => {
+  if (task.result?.state !== 'fail') return;
+  alarms.print();
+  return printTimelines(cloud, tenants);
+});
+afterAll(async () => {
+  await stopLooking?.();
+  await cloud?.dispose();
+});
+
+/** Newest first. */
+async function offered(minor: string): Promise<string[]> {
+  const { offered } = await cloud.api.call<{ offered: { version: string }[] }>({
+    method: 'GET',
+    path: '/v1/versions',
+  });
+  const all = offered.map(({ version }) => version).filter((version) => minorOf(version) === minor);
+  return all.sort((a, b) => compareVersions(b, a));
+}
+
+const allOk = () =>
+  until(
+    'all alarms to be OK',
+    () => {
+      const all = cloud.cloud.alarms.all();
+      const not = all
+        .filter(({ state }) => state !== 'OK')
+        .map(({ alarm, state }) => `${alarm.AlarmName} ${state}`);
+      if (not.length > 0) throw new Error(not.join(', '));
+      // Nine of each tenant, and its page.
+      return (
+        all.filter(({ alarm }) => alarm.AlarmName.startsWith(`${deployment}/`)).length === 9 * tenants.length
+      );
+    },
+    { deadlineMs: 600_000, everyMs: 1_000 },
+  );
+
+/** Whatever else the fault turns on: there is one page, and everything is well before and after. */
+async function drive(name: string, by: Partial<Fault> = {}): Promise<void> {
+  await allOk();
+  alarms.count();
+  const alarm = `${deployment}-${name}`;
+  const page = by.page ?? `${deployment}-control-plane`;
+  await alarms.drive({ runbook: name, meant: {}, ...by, alarms: by.alarms ?? [alarm], page });
+  await allOk();
+  expect(alarms.paged()).toEqual([page]);
+}
+
+const ofCell = (name: string): Pick<Fault, 'alarms'> => ({ alarms: [`${deployment}-c1-${name}`] });
+const anyMember = async () => (await calm(cloud, acme, 300_000)).members.find(({ isLeader }) => !isLeader)!;
+const fleet = async (): Promise<Rollout> =>
+  JSON.parse((await cloud.cliBelow('fleet', 'status', '--json')).stdout).rollout;
+
+describe('the control plane', { timeout }, () => {
+  test('sweep silent: EventBridge starts no round any more', () => drive('sweep-silent'));
+
+  test('function errors: the sweep fails, round after round', () =>
+    drive('function-errors', { alarms: [`${deployment}-c1-function-errors`, `${deployment}-sweep-silent`] }));
+
+  test('API errors: it cannot read its table', () => drive('api-errors'));
+
+  test('dead letters: looks that fail again and again', async () => {
+    const member = await anyMember();
+    cloud.cloud.faults.messages = { duplicate: false, delaySeconds: 0, retryAfterSeconds: 1 };
+    await drive('dead-letters', {
+      ...ofCell('dead-letters'),
+      meant: { '<member>': member.name },
+      // `aws sqs purge-queue`
+      backBy: async () => {
+        await calm(cloud, acme, 300_000);
+        await purge(/QueuesScaleDead/);
+      },
+    });
+  });
+
+  test('old messages: nobody takes them any more', async () => {
+    const member = await anyMember();
+    cloud.cloud.alarms.speed = 12;
+    await drive('old-messages', { ...ofCell('old-messages'), meant: { '<member>': member.name } });
+    cloud.cloud.alarms.speed = 6;
+    await calm(cloud, acme, 300_000);
+  });
+
+  test('operations failed: three tenants, and none of their newest backups can be restored', async () => {
+    const { fault, back } = runbook('operations-failed');
+    const others = (commands: typeof fault) =>
+      Promise.all(['birch', 'cedar'].map((tenantId) => follow(cloud, commands, { acme: tenantId })));
+    // They count when they fail within the same quarter of an hour of CloudWatch's, which is two and a half minutes here.
+    const quarterMs = (15 * 60_000) / cloud.cloud.alarms.speed;
+    await until('a quarter of an hour to begin', () => Date.now() % quarterMs < 10_000, {
+      deadlineMs: 2 * quarterMs,
+    });
+    await drive('operations-failed', { by: () => others(fault), backBy: () => others(back) });
+  });
+});
+
+describe('what pages by itself', { timeout }, () => {
+  test('storm stop: a zone is out under all tenants; none of them pages for it, then or afterwards', async () => {
+    const [first] = (await calm(cloud, acme, 300_000)).members;
+    await drive('storm-stop', {
+      page: `${deployment}-storm-stop`,
+      meant: { '<zone>': first!.zone },
+      meanwhile: async () => {
+        for (const tenantId of tenants)
+          await alarms.becomes(alarmName(deployment, tenantId, 'quorum-at-risk'), 'ALARM');
+      },
+      backBy: () => Promise.all(tenants.map((tenantId) => calm(cloud, tenantId, 300_000))),
+    });
+  });
+
+  test('fleet patch stopped: a tenant that it has patched is not well', async () => {
+    // A member that is lost is there again long before a quarter of an hour has passed: slower, so that it is here too.
+    cloud.cloud.alarms.speed = 2;
+    await allOk();
+    alarms.count();
+    const { fault, see, back } = runbook('fleet-patch-stopped');
+    const page = `${deployment}-fleet-patch-stopped`;
+    await follow(cloud, fault.slice(0, 1), {});
+    await until('the canary to be patched and watched', async () => (await fleet()).bakingSince, {
+      deadlineMs: 300_000,
+    });
+    const member = await anyMember();
+    await follow(cloud, fault.slice(1), { '<follower>': member.name });
+    await alarms.becomes(page, 'ALARM');
+    await follow(cloud, see, {});
+    await calm(cloud, acme, 300_000);
+    await follow(cloud, back, {});
+    await alarms.becomes(page, 'OK');
+    expect((await fleet()).state).toBe('running');
+    await cloud.cliBelow('fleet', 'stop');
+    await allOk();
+    expect(alarms.paged()).toEqual([page]);
+  });
+});
+
+async function purge(pattern: RegExp): Promise<void> {
+  const { url: endpoint, region, credentials, registry } = cloud.cloud;
+  const QueueUrl = registry
+    .resourcesOfType('AWS::SQS::Queue')
+    .map(({ ref }) => ref)
+    .find((url) => pattern.test(url));
+  const client = new SQSClient({ endpoint, region, credentials });
+  await client.send(new PurgeQueueCommand({ QueueUrl }));
+  client.destroy();
+}
