@@ -68,7 +68,8 @@ export function adviseSize(
       reason: `a database of ${mib} MiB needs ${sizeClasses[floor].memory} MiB of memory`,
     };
   }
-  const busy = known.slice(0, growHours);
+  // The hour that has begun may be one bad minute old.
+  const busy = known.filter(({ at }) => at.getTime() + hourMs <= now.getTime()).slice(0, growHours);
   if (busy.length === growHours && busy.every((hour) => worst(hour, size, size) > growAbove)) {
     const fits = (each: SizeClass): boolean => busy.every((hour) => worst(hour, size, each) <= growTo);
     const larger = sizesInOrder.slice(rank(size) + 1);

@@ -2,6 +2,7 @@ import { actOn, adviseSize, type HourlyLoad, type SizeAdvice, shrinkHours } from
 import { ControlPlaneError } from './errors.ts';
 import { membersIn } from './members.ts';
 import type { Sizing } from './model/sizing.ts';
+import type { SizeClass } from './model/spec.ts';
 import type { TenantRecord } from './model/tenant.ts';
 import type { Clock, Ids, Log, TenantStore } from './ports.ts';
 import { updateTenant } from './update-tenant.ts';
@@ -40,12 +41,12 @@ export async function adviseTenant(
   if (tenant === undefined) return 'gone';
   if (!sizeAdviceIsDue(tenant, now)) return 'not-due';
   const { size } = tenant.spec;
-  const since = tenant.sizing?.size === size ? tenant.sizing.since : sizeSince(tenant, now);
-  const from = new Date(now.getTime() - (shrinkHours + 1) * hourMs);
-  const advice = await deps.loads.hours(tenantId, from, now).then(
-    (hours) => adviseSize(size, hours, now, new Date(since)),
-    (error: unknown) => refused(deps, tenantId, error),
-  );
+  const resized = membersIn(tenant, 'voting').every(({ made }) => made === undefined || made.size === size);
+  const noted = tenant.sizing?.size === size ? tenant.sizing.since : newestJoined(tenant);
+  const since = (resized ? noted : undefined) ?? now.toISOString();
+  const advice = resized
+    ? await ask(deps, tenantId, size, since)
+    : { reason: `its members are being given the size ${size}: figures are of two sizes until then` };
   const operationId = deps.ids.ulid();
   let began: { readonly to: string } | undefined;
   const { saved, tenant: next } = await updateTenant(deps, tenant, (stored) => {
@@ -78,6 +79,20 @@ export async function adviseTenant(
   return 'resizing';
 }
 
+async function ask(
+  deps: SizeAdviceDeps,
+  tenantId: string,
+  size: SizeClass,
+  since: string,
+): Promise<SizeAdvice> {
+  const now = deps.clock.now();
+  const from = new Date(now.getTime() - (shrinkHours + 1) * hourMs);
+  return deps.loads.hours(tenantId, from, now).then(
+    (hours) => adviseSize(size, hours, now, new Date(since)),
+    (error: unknown) => refused(deps, tenantId, error),
+  );
+}
+
 /**
  * Asked again at once, whoever has refused refuses again: it is said where people look for the advice, and in an hour it is
  * asked again. What passes by itself the queue asks again.
@@ -93,11 +108,12 @@ function refused({ log }: SizeAdviceDeps, tenantId: string, error: unknown): Siz
 const differs = ({ spec }: TenantRecord, recommended: string | undefined): boolean =>
   spec.autoscale !== undefined && recommended !== spec.size;
 
-/** Without a note of ours: since the newest member, which was made as the spec is, joined. */
-function sizeSince(tenant: TenantRecord, now: Date): string {
-  const joined = membersIn(tenant, 'voting').map(({ joinedAt }) => joinedAt);
-  return joined.sort().at(-1) ?? now.toISOString();
-}
+/** Without a note of ours members have had their size since the newest of them joined. */
+const newestJoined = (tenant: TenantRecord): string | undefined =>
+  membersIn(tenant, 'voting')
+    .map(({ joinedAt }) => joinedAt)
+    .sort()
+    .at(-1);
 
 const isIdle = ({ status, operation, remediation, paused, pki, lease }: TenantRecord): boolean =>
   status.phase === 'available' &&

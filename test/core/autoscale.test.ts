@@ -36,6 +36,15 @@ describe('the recommended size', () => {
     expect(advise('micro', hours([100, 100])).recommended).toBe('micro');
   });
 
+  test('does not take the hour that has begun for one of the three', () => {
+    const begun = (cpuPercent: number) => ({
+      ...hours([cpuPercent])[0]!,
+      at: new Date(now.getTime() - 60_000),
+    });
+    expect(advise('micro', [begun(100), ...hours([100, 100])]).recommended).toBe('micro');
+    expect(advise('micro', [begun(1), ...hours([100, 100, 100])]).recommended).toBe('small');
+  });
+
   test('grows by memory as well, and stays at the largest', () => {
     expect(advise('small', steady(5, { memoryPercent: 90 })).recommended).toBe('medium');
     expect(advise('xlarge', steady(99))).toMatchObject({

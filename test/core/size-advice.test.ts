@@ -114,6 +114,28 @@ describe('size advice', () => {
     expect((await record()).sizing?.held).toMatch(/less than 6 hours/);
   });
 
+  test('that is asked for in the middle of a resize is none, and what was used before it never counts for the new size', async () => {
+    await change((tenant) => ({
+      ...tenant,
+      spec: { ...tenant.spec, autoscale: { min: 'micro', max: 'large' } },
+    }));
+    expect(await advise()).toBe('resizing');
+    const { changedAt } = (await record()).sizing!;
+    await world.settle(60);
+    expect(await advise()).toBe('advised');
+    expect(asked).toBe(1);
+    const { sizing } = await record();
+    expect(sizing?.recommended).toBeUndefined();
+    expect(sizing?.reason).toMatch(/are being given the size medium/);
+    expect(await untilHealthy(world, 'acme', 1_800)).toBe(true);
+    await world.settle(2 * 3_600);
+    expect(await advise()).toBe('advised');
+    const later = (await record()).sizing!;
+    expect(later.since > changedAt!).toBe(true);
+    // Two hours of the new size are no three, and no day.
+    expect(later.recommended).toBe('medium');
+  });
+
   test('does not begin while the tenant is busy, and says what it waits for', async () => {
     const paused = { since: world.clock.now().toISOString(), by: 'me', reason: 'looking' };
     await change((tenant) => ({
