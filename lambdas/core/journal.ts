@@ -37,6 +37,8 @@ export interface Journal {
   retitle(kind: Operation['kind']): void;
   /** Ends the operation; harmless to repeat. */
   close(state: 'succeeded' | 'failed', message: string, report?: RestoreReport): Promise<void>;
+  /** Tells CloudWatch of an operation that has failed. Looks beside each other all close it: for whoever took it off the record. */
+  countFailure(): void;
   flush(): Promise<void>;
 }
 
@@ -139,9 +141,8 @@ export async function openJournal(
       const next: Operation = { ...operation, ...closing, ...(report && { report }) };
       operation = next;
       await deps.store.putOperation(next);
-      // Closed again after a crash it counts again: three in a quarter of an hour is what matters.
-      if (state === 'failed') deps.metrics?.fleet({ OperationsFailed: 1 });
     },
+    countFailure: () => deps.metrics?.fleet({ OperationsFailed: 1 }),
     flush: () => pending,
   };
 }

@@ -29,11 +29,11 @@ export interface MetricInfo {
 export const tenantDimension = 'TenantId';
 
 export const tenantMetrics = {
-  /** 1 for three healthy members, 2 for five. 0: the next fault stops writes. -1: no writes. -2: two clusters (split brain). */
+  /** 1 for three healthy members and for one by choice, 2 for five. 0: the next fault stops writes. -1: no writes. -2: two clusters (split brain). */
   WriteMargin: {
     unit: 'Count',
     worst: 'Minimum',
-    says: 'Members that may fail before writes stop. 0: none. -1: no writes are taken. -2: two clusters.',
+    says: 'Members that may fail before writes stop (1 for one by choice). 0: none. -1: no writes are taken. -2: two clusters.',
   },
   /** Of the member that uses most, as a share of its size class. */
   CpuPercent: { unit: 'Percent', worst: 'Maximum', says: 'CPU of the busiest member, of its size class.' },
@@ -147,6 +147,9 @@ function writeMargin(tenant: TenantRecord, observation: Observation, now: Date):
   if (nannies.length === 0) return undefined;
   if (nannies.some((nanny) => nanny.reachable && nanny.status.alarms.length > 0)) return -1;
   const healthy = voters.filter((voter) => seenOf(voter, observation, now)?.healthy === true).length;
+  // A cluster of one has none to spare by choice. It counts as safe, as its condition says: the alarm that it gets when it grows
+  // looks back, and would page for the time before.
+  if (voters.length === 1) return healthy === 1 ? 1 : -1;
   return Math.max(-1, healthy - quorumOf(voters.length));
 }
 

@@ -33,13 +33,16 @@ export async function takeStep(
   if (wanted.kind === 'close-operation') {
     // Written before the record lets go of it: after a crash in between it is closed once more.
     await journal.close(wanted.failed ? 'failed' : 'succeeded', wanted.message, wanted.report);
+    let isOurs = false;
     await held.finish(
       (stored) => {
         const { operation, ...rest } = stored;
-        return operation?.operationId === tenant.operation?.operationId ? rest : stored;
+        isOurs = operation !== undefined && operation.operationId === tenant.operation?.operationId;
+        return isOurs ? rest : stored;
       },
       new Date(deps.clock.now().getTime() + firstSweepMs),
     );
+    if (isOurs && wanted.failed) journal.countFailure();
     return 'ended';
   }
   if (wanted.kind === 'remove-record') {

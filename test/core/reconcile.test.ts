@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { TransientError } from '../../lambdas/core/errors.ts';
+import type { FleetFigures } from '../../lambdas/core/metrics.ts';
 import { type ReconcileDeps, reconcile, type Work } from '../../lambdas/core/reconcile.ts';
 import type { Decision, Step } from '../../lambdas/core/step.ts';
 import { FakeDispatcher } from '../fakes/fake-dispatcher.ts';
@@ -51,9 +52,11 @@ async function beside(plan: Work['plan'], begun = true) {
   await store.create(begun ? { ...record, operation: { operationId: 'op', kind: 'backup' } } : idle);
   await store.putOperation({ ...operation, kind: 'backup' });
   const dispatcher = new FakeDispatcher();
+  const counted: FleetFigures[] = [];
   const deps = {
     store,
     dispatcher,
+    metrics: { tenant() {}, fleet: (figures: FleetFigures) => void counted.push(figures) },
     cell: { subnets: [] },
     clock: { now: () => now, sleep: async () => undefined },
     ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
@@ -76,7 +79,7 @@ async function beside(plan: Work['plan'], begun = true) {
     },
   };
   const look = () => reconcile(deps, work, 'acme', new Date(now.getTime() + 60_000));
-  return { store, dispatcher, look };
+  return { store, dispatcher, counted, look };
 }
 
 const close: Decision = { kind: 'step', step: { kind: 'close-operation', message: 'taken' } };
@@ -85,6 +88,16 @@ test('who works beside the others looks again when an operation has ended: it is
   const { dispatcher, look } = await beside(() => close);
   expect(await look()).toBe('done');
   expect(dispatcher.sent).toMatchObject([{ tenantId: 'acme', duty: 'backup' }]);
+});
+
+test('an operation that has failed counts once, however many looks beside each other end it', async () => {
+  const failed: Decision = { kind: 'step', step: { kind: 'close-operation', failed: true, message: 'torn' } };
+  const { store, counted, look } = await beside(() => failed);
+  await Promise.all([look(), look(), look()]);
+  expect(await store.getOperation('acme', 'op')).toMatchObject({ state: 'failed', message: 'torn' });
+  expect(counted.filter(({ OperationsFailed }) => OperationsFailed !== undefined)).toEqual([
+    { OperationsFailed: 1 },
+  ]);
 });
 
 test('an operation that comes while somebody works beside the others is ended as an operation, not only on the record', async () => {
