@@ -326,11 +326,17 @@ export class RunningMember {
     });
   }
 
+  /** Who answers in the place of an etcd that does not run: clients of ours reach it, whatever cluster it is of (S9). */
+  async #stranger(nowMs: () => number): Promise<Pick<StatusSeen, 'self'>> {
+    const { self } = await this.#observer.look(nowMs, 0);
+    return self === undefined ? {} : { self };
+  }
+
   async #observe(viewMaxAgeMs: number): Promise<StatusSeen> {
     const pid = this.#supervisor?.view.pid;
-    if (pid === undefined) return { alarms: [] };
     const { timing, disk } = this.#options;
     const nowMs = () => timing.now().getTime();
+    if (pid === undefined) return { alarms: [], ...(this.#supervisor && (await this.#stranger(nowMs))) };
     const [{ self, ...seen }, latency, load] = await Promise.all([
       this.#observer.look(nowMs, viewMaxAgeMs),
       this.#latency.look(nowMs()),

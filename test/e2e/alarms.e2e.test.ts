@@ -104,11 +104,11 @@ describe('a fault turns its alarm on, pages once, and is over when its runbook w
   timeout,
   concurrent: true,
 }, () => {
-  test('quorum at risk, not writable, split brain: one after the other', async () => {
+  test('split brain, quorum at risk, not writable: one after the other', async () => {
+    await drive(acme, ['split-brain'], await withFollowers());
     // The repair that gets nowhere is the same fault.
     await drive(acme, ['quorum-at-risk', 'operation-stuck'], await withFollowers());
     await drive(acme, ['not-writable'], await withFollowers());
-    await drive(acme, ['split-brain'], await withFollowers());
   });
 
   test('space: the database is nearly full, and nobody may make room', () =>
