@@ -92,12 +92,6 @@ export const unusedRights: readonly UnusedRights[] = [
       'Copies of disks are made by a recovery from kept disks and go a day later; fast tests have that day.',
   },
   {
-    roles: ['CellC1AlarmsRole'],
-    sid: 'ReadMetrics',
-    reason:
-      'Sizes are advised from a first full hour on, and no topic lasts an hour; fast tests have that hour.',
-  },
-  {
     roles: ['CellC1RestoreRole'],
     sid: 'ListItems',
     reason:
