@@ -36,6 +36,7 @@ export const assumptions = {
   queues: 9,
   /** By the advice on sizes, an hour. */
   metricsAsked: 3,
-  fleetAlarms: 8,
+  /** Besides the composite that pages. */
+  fleetAlarms: 9,
   dashboards: 2,
 } as const;

@@ -87,7 +87,11 @@ function fixedLines({ cells, egress, tenants }: CostInput, metered: Metered): Li
     },
     { what: 'KMS key', usd: p.kmsKey.usd, of: 'one' },
     { what: 'Names', usd: cells * p.hostedZone.usd, of: 'a private hosted zone a cell' },
-    { what: 'Alarms of the fleet', usd: a.fleetAlarms * p.alarm.usd, of: `${a.fleetAlarms}` },
+    {
+      what: 'Alarms of the fleet',
+      usd: a.fleetAlarms * p.alarm.usd + p.compositeAlarm.usd,
+      of: `${a.fleetAlarms}, and one composite that pages`,
+    },
     { what: 'Dashboards', usd: a.dashboards * p.dashboard.usd, of: `${a.dashboards}` },
     {
       what: 'Less: metrics beyond 10,000',

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type * as z from 'zod';
+import { assumptions } from '../../../bin/cli/cost/assumptions.ts';
 import { envSchema as alarms } from '../../../lambdas/alarms/env.ts';
 import { envSchema as api } from '../../../lambdas/api/env.ts';
 import { alarmKinds } from '../../../lambdas/core/alarms.ts';
@@ -196,6 +197,18 @@ describe('APIs', () => {
       }),
     ]);
   });
+});
+
+it('has as many parts that cost by the month as docs/cost.md says', () => {
+  const { fleetAlarms, dashboards, queues, interfaceEndpoints } = assumptions;
+  const endpoints = byType('AWS::EC2::VPCEndpoint', ({ VpcEndpointType }) => VpcEndpointType === 'Interface');
+  expect({
+    fleetAlarms: app.of('AWS::CloudWatch::Alarm').length,
+    composites: app.of('AWS::CloudWatch::CompositeAlarm').length,
+    dashboards: app.of('AWS::CloudWatch::Dashboard').length,
+    queues: app.of('AWS::Lambda::EventSourceMapping').length,
+    interfaceEndpoints: endpoints.length,
+  }).toEqual({ fleetAlarms, composites: 1, dashboards, queues, interfaceEndpoints });
 });
 
 describe('alarms', () => {
