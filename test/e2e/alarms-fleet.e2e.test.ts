@@ -1,12 +1,12 @@
-import { PurgeQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { PurgeQueueCommand } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { alarmName } from '../../lambdas/core/alarms.ts';
 import type { Rollout } from '../../lambdas/core/model/rollout.ts';
-import { compareVersions } from '../../lambdas/core/version-order.ts';
-import { minorOf } from '../../node-image/binaries/versions.ts';
 import { type Alarming, alarming, deployment, type Fault, keepLooking } from './support/alarming.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
 import { follow } from './support/follow.ts';
+import { offered } from './support/offered.ts';
+import { onQueue } from './support/queue.ts';
 import { calm } from './support/recovery-times.ts';
 import { runbook } from './support/runbook.ts';
 import { printTimelines } from './support/timeline.ts';
@@ -27,7 +27,7 @@ let stopLooking: () => Promise<void>;
 const alarms: Alarming = alarming(() => cloud);
 beforeAll(async () => {
   cloud = await testCloud({ context: { pageAfterMinutes: 2 } });
-  const [, version] = await offered('3.6');
+  const [, version] = await offered(cloud, '3.6');
   await Promise.all(tenants.map((tenantId) => cloud.create(tenantId, { version }, 300_000)));
   stopLooking = keepLooking(() => cloud, tenants, 6_000);
   cloud.cloud.alarms.speed = usualSpeed;
@@ -42,16 +42,6 @@ afterAll(async () => {
   await stopLooking?.();
   await cloud?.dispose();
 });
-
-/** Newest first. */
-async function offered(minor: string): Promise<string[]> {
-  const { offered } = await cloud.api.call<{ offered: { version: string }[] }>({
-    method: 'GET',
-    path: '/v1/versions',
-  });
-  const all = offered.map(({ version }) => version).filter((version) => minorOf(version) === minor);
-  return all.sort((a, b) => compareVersions(b, a));
-}
 
 const allOk = () =>
   until(
@@ -143,7 +133,9 @@ describe('the control plane', { timeout }, () => {
       // `aws sqs purge-queue`
       backBy: async () => {
         await calm(cloud, acme, 300_000);
-        await purge(/QueuesScaleDead/);
+        await onQueue(cloud, /QueuesScaleDead/, (sqs, QueueUrl) =>
+          sqs.send(new PurgeQueueCommand({ QueueUrl })),
+        );
       },
     });
   });
@@ -174,14 +166,3 @@ describe('the control plane', { timeout }, () => {
     await calm(cloud, acme, 300_000);
   });
 });
-
-async function purge(pattern: RegExp): Promise<void> {
-  const { url: endpoint, region, credentials, registry } = cloud.cloud;
-  const QueueUrl = registry
-    .resourcesOfType('AWS::SQS::Queue')
-    .map(({ ref }) => ref)
-    .find((url) => pattern.test(url));
-  const client = new SQSClient({ endpoint, region, credentials });
-  await client.send(new PurgeQueueCommand({ QueueUrl }));
-  client.destroy();
-}

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Rollout } from '../../lambdas/core/model/rollout.ts';
-import { compareVersions } from '../../lambdas/core/version-order.ts';
 import { minorOf } from '../../node-image/binaries/versions.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
+import { offered } from './support/offered.ts';
 import { calm } from './support/recovery-times.ts';
 import { timelineOf } from './support/timeline.ts';
 import { until } from './support/until.ts';
@@ -10,8 +10,8 @@ import { until } from './support/until.ts';
 let cloud: TestCloud;
 beforeAll(async () => {
   cloud = await testCloud();
-  const [, older = ''] = await offered('3.6');
-  const [, old = ''] = await offered('3.5');
+  const [, older = ''] = await offered(cloud, '3.6');
+  const [, old = ''] = await offered(cloud, '3.5');
   await Promise.all([
     ...['amber', 'birch', 'cedar'].map((name) => cloud.create(name, { members: 1, version: older })),
     ...['daisy', 'elder'].map((name) =>
@@ -20,16 +20,6 @@ beforeAll(async () => {
   ]);
 });
 afterAll(() => cloud?.dispose());
-
-/** Newest first. */
-async function offered(minor: string): Promise<string[]> {
-  const { offered } = await cloud.api.call<{ offered: { version: string }[] }>({
-    method: 'GET',
-    path: '/v1/versions',
-  });
-  const all = offered.map(({ version }) => version).filter((version) => minorOf(version) === minor);
-  return all.sort((a, b) => compareVersions(b, a));
-}
 
 async function fleet(command: string, ...args: string[]): Promise<Rollout> {
   const { code, stdout, stderr } = await cloud.cliBelow('fleet', command, ...args, '--json');
@@ -48,7 +38,7 @@ const ended = () =>
   );
 
 test('a release reaches the canary first, then everybody of its minor, and nobody else', async () => {
-  const [version = ''] = await offered('3.6');
+  const [version = ''] = await offered(cloud, '3.6');
   const begun = await fleet('patch', '--version', '3.6', '--canary', 'cedar', '--bake-minutes', '0');
   expect(begun).toMatchObject({ state: 'running', version, wave: 0 });
   const done = await ended();
@@ -66,7 +56,7 @@ test('a release reaches the canary first, then everybody of its minor, and nobod
 });
 
 test('it stops by itself when a tenant that it has patched is not well, and says why; the next one is left alone', async () => {
-  const [version = '', older] = await offered('3.5');
+  const [version = '', older] = await offered(cloud, '3.5');
   await fleet('patch', '--version', version, '--canary', 'daisy', '--bake-minutes', '60');
   await until('the canary to be patched and watched', async () => (await fleet('status')).bakingSince, {
     deadlineMs: 120_000,

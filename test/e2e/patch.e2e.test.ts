@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { compareVersions } from '../../lambdas/core/version-order.ts';
 import type { StackTemplate } from '../../local/cloudformation/assembly.ts';
-import { minorOf } from '../../node-image/binaries/versions.ts';
 import { type TestCloud, testCloud } from './support/cloud.ts';
 import { type Load, startLoad } from './support/load.ts';
 import { expectNothingLost } from './support/nothing-lost.ts';
+import { offered } from './support/offered.ts';
 import { expectHealedFirst, namesOf, operating, zonesOf } from './support/operating.ts';
 import { calm, type RecoveryTimes, recoveryTimes } from './support/recovery-times.ts';
 import { printTimelines } from './support/timeline.ts';
@@ -48,16 +47,6 @@ afterAll(async () => {
   await cloud?.dispose();
 });
 
-/** Newest first. */
-async function offered(minor: string): Promise<string[]> {
-  const { offered } = await cloud.api.call<{ offered: { version: string }[] }>({
-    method: 'GET',
-    path: '/v1/versions',
-  });
-  const all = offered.map(({ version }) => version).filter((version) => minorOf(version) === minor);
-  return all.sort((a, b) => compareVersions(b, a));
-}
-
 const versions = async (): Promise<(string | null)[]> =>
   (await cloud.tenant(tenantId)).members.map(({ version }) => version);
 
@@ -95,14 +84,14 @@ test('releases that are known to be bad and steps over a minor are refused, and 
 });
 
 test('3.5 → 3.6 by surge', async () => {
-  const [version] = (await offered('3.6')).slice(-1);
+  const [version] = (await offered(cloud, '3.6')).slice(-1);
   const { lap } = await times.operate({ load, scenario: '3.5 → 3.6', ask: () => change({ version }) });
   expect(lap.failures).toEqual([]);
   expect(await versions()).toEqual([version, version, version]);
 });
 
 test('within a minor by surge', async () => {
-  const [newest, older] = await offered('3.6');
+  const [newest, older] = await offered(cloud, '3.6');
   expect(older, 'two versions of 3.6 to be at hand').toBeDefined();
   const ask = async () => (await command('patch', tenantId)).operation;
   const { lap } = await times.operate({ load, scenario: 'within 3.6', ask });
@@ -126,7 +115,7 @@ test('a minor step is refused while a member is not healthy', async () => {
 });
 
 test('3.6 → 3.7 by surge, a member lost meanwhile: it heals first, then goes on', async () => {
-  const [version] = await offered('3.7');
+  const [version] = await offered(cloud, '3.7');
   let victim = '';
   const { lap } = await times.operate({
     load,
@@ -143,7 +132,7 @@ test('3.6 → 3.7 by surge, a member lost meanwhile: it heals first, then goes o
 });
 
 test('3.7 → 3.6 in place, a member lost meanwhile: cancelled, replaced, then gone on with', async () => {
-  const [version] = await offered('3.6');
+  const [version] = await offered(cloud, '3.6');
   let victim = '';
   const { lap } = await times.operate({
     load,
@@ -181,7 +170,7 @@ test('3.7 → 3.6 in place, a member lost meanwhile: cancelled, replaced, then g
 
 test('3.6 → 3.5 in place: same members, same disks', async () => {
   const before = await cloud.tenant(tenantId);
-  const [version] = await offered('3.5');
+  const [version] = await offered(cloud, '3.5');
   const { tenant, lap } = await times.operate({
     load,
     scenario: '3.6 → 3.5',

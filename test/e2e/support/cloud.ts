@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { type Api, createApi } from '../../../bin/cli/api.ts';
 import { realWorld } from '../../../bin/cli/real-world.ts';
 import { resolveTarget } from '../../../bin/cli/target.ts';
@@ -141,6 +142,11 @@ export function runCli(
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
+  return finished(child);
+}
+
+/** What a process has printed by its end. */
+export function finished(child: ChildProcessByStdio<null, Readable, Readable>): Promise<CliResult> {
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { type CliResult, repoDir, type TestCloud } from './cloud.ts';
+import { type CliResult, finished, repoDir, type TestCloud } from './cloud.ts';
 import type { Command } from './runbook.ts';
 
 /** What stands for what: `acme` for the tenant that is meant, `<follower>` for a member's name. */
@@ -34,15 +34,5 @@ function shell(line: string): Promise<CliResult> {
     cwd: repoDir,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
+  return finished(child);
 }
