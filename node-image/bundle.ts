@@ -1,3 +1,4 @@
+import { builtinModules } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -15,16 +16,17 @@ const requireShim =
 export const nannyNodeFlags = ['--jitless', '--max-semi-space-size=1', '--max-old-space-size=48'];
 
 /**
- * An import of node:http asks for all its exports, also for those that load Node's own fetch and WebSocket: 25 ms of
- * each start and 2 MB of each nanny, for nothing. Asked for as CommonJS, they stay unloaded.
+ * An import of one of Node's own modules loads it before anything of ours runs, and all of it: of node:http also Node's
+ * own fetch and WebSocket, 25 ms of each start and 2 MB of each nanny, for nothing. Asked for as CommonJS, a module is
+ * loaded when the first of ours that imports it is.
  */
-const withoutFetch: Plugin = {
-  name: 'without-fetch',
+const builtinsWhenNeeded: Plugin = {
+  name: 'builtins-when-needed',
   setup(builder) {
-    builder.onResolve({ filter: /^(node:)?https?$/ }, ({ path: name }) => ({
-      path: name.replace('node:', ''),
-      namespace: 'builtin',
-    }));
+    builder.onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path: name }) => {
+      const bare = name.replace('node:', '');
+      return builtinModules.includes(bare) ? { path: bare, namespace: 'builtin' } : undefined;
+    });
     builder.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path: name }) => ({
       contents: `module.exports = process.getBuiltinModule('node:${name}');`,
     }));
@@ -47,7 +49,7 @@ export async function bundleNanny(outFile: string): Promise<string[]> {
     legalComments: 'none',
     banner: { js: requireShim },
     logLevel: 'warning',
-    plugins: [withoutFetch],
+    plugins: [builtinsWhenNeeded],
     metafile: true,
   });
   return Object.keys(metafile.inputs).map((file) => path.resolve(file));

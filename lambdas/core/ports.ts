@@ -371,6 +371,8 @@ export interface Pki {
     ca: CertificateAuthority,
     tenantId: string,
   ): Promise<{ certificate: string; key: string }>;
+  /** Whether `signMemberLeaves` would take them. @throws InvalidRequestError naming the CSR that is bad */
+  checkMemberRequests(csrs: Readonly<Record<NannyLeafRole, string>>): Promise<void>;
   /**
    * Leaves of one member, 30 days. The CSRs' own subjects are ignored; their signatures are checked.
    * @throws InvalidRequestError naming the CSR that is bad

@@ -58,7 +58,9 @@ export type LookResult =
 /** How long one look stays awake for things expected within seconds. */
 const awakeMs = 3_000;
 /** Between its looks meanwhile: what follows a step mostly comes at once, and what has not come by then takes a while. */
-const naps = { firstMs: 40, growth: 1.5, mostMs: 200 };
+const naps = { firstMs: 40, growth: 1.25, mostMs: 200 };
+/** Meanwhile the record is read this often: a member that has joined ends the nap. */
+const glanceMs = 30;
 /** A holder that is alive is done or waiting within seconds; one that died holds the lease a few seconds more. */
 const busyRetrySeconds = 2;
 const faultRetrySeconds = 5;
@@ -154,13 +156,16 @@ async function loop(
   const taken = new Set<string>();
   let told = work.beside !== undefined;
 
-  const nap = async (): Promise<boolean> => {
+  const nap = async (on?: 'record'): Promise<boolean> => {
     if (awake <= 0 || timeLeft() < stepRoomMs) return false;
-    const sleepMs = work.pollMs ?? napMs;
+    const sleepMs = work.pollMs ?? (on === 'record' ? naps.mostMs : napMs);
     awake -= sleepMs;
     napMs = Math.min(naps.mostMs, napMs * naps.growth);
-    await deps.clock.sleep(sleepMs);
-    await held.refresh();
+    const { recordVersion } = held.tenant();
+    for (let left = sleepMs; left > 0 && held.tenant().recordVersion === recordVersion; left -= glanceMs) {
+      await deps.clock.sleep(Math.min(left, glanceMs));
+      await held.refresh();
+    }
     await held.ensure();
     return true;
   };
@@ -234,7 +239,7 @@ async function rest(
   held: HeldTenant,
   journal: Journal,
   decision: Exclude<Decision, { kind: 'step' }>,
-  nap: () => Promise<boolean>,
+  nap: (on?: 'record') => Promise<boolean>,
 ): Promise<LookResult | 'again'> {
   switch (decision.kind) {
     case 'done':
@@ -247,7 +252,7 @@ async function rest(
       return 'blocked';
     case 'wait':
       journal.waiting(decision.name, decision.reason);
-      if (decision.soon && (await nap())) return 'again';
+      if (decision.soon && (await nap(decision.soon === 'record' ? 'record' : undefined))) return 'again';
       await requeue(deps, work, held, decision.recheckSeconds);
       return 'waiting';
   }

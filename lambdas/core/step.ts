@@ -268,8 +268,11 @@ export type Decision =
       readonly name: string;
       readonly reason: string;
       readonly recheckSeconds: number;
-      /** Worth staying awake for: expected within a few seconds. */
-      readonly soon?: boolean;
+      /**
+       * Worth staying awake for: expected within a few seconds. `record`: whoever brings it about writes it down, so
+       * that only the record has to be watched.
+       */
+      readonly soon?: boolean | 'record';
     }
   | { readonly kind: 'done' }
   | { readonly kind: 'blocked'; readonly reason: string; readonly recheckSeconds: number };

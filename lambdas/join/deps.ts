@@ -17,7 +17,7 @@ export interface JoinDeps {
   readonly store: Pick<TenantStore, 'get' | 'save' | 'appendEvent'>;
   readonly runtime: Pick<TaskRuntime, 'describe'>;
   readonly vault: Pick<KeyVault, 'decrypt'>;
-  readonly pki: Pick<Pki, 'signMemberLeaves'>;
+  readonly pki: Pick<Pki, 'checkMemberRequests' | 'signMemberLeaves'>;
   readonly storage: StorageAccess;
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;

@@ -7,7 +7,7 @@ import { nothingSeen } from '../core/step.ts';
 import { updateTenant } from '../core/update-tenant.ts';
 import type { IssuedCertificates, JoinAnswer, JoinRequest, RestoreOrder } from '../core/wire/join.ts';
 import { admit } from './admit.ts';
-import { signLeaves } from './certificates.ts';
+import { leafSigner, signLeaves } from './certificates.ts';
 import type { JoinCaller, JoinDeps } from './deps.ts';
 import { tell } from './tell.ts';
 import { joinWorker } from './work.ts';
@@ -17,7 +17,7 @@ const quickMs = 200;
 const calmMs = 1_000;
 const quickForMs = 10_000;
 /** While one call is held the record is read this often: a call anew costs both sides several times as much. */
-const readEachMs = 50;
+const readEachMs = 25;
 
 const wait = (reason: string, retryAfterMs = quickMs): JoinAnswer => ({
   answer: 'wait',
@@ -48,17 +48,23 @@ export async function join(
   if (admission.kind === 'worker') return joinWorker(deps, request, caller, tenant, admission.work);
   let certificates: IssuedCertificates | undefined;
   if (admission.kind === 'newcomer') {
-    const { name } = admission.member;
-    // Signed before anything is recorded: a bad request must not make a member of its sender.
-    certificates = await signLeaves(deps, tenant, { name, ip: caller.sourceIp }, request.csrs);
-    const recorded = await updateTenant(deps, tenant, (stored) =>
-      withJoined(stored, admission.member.taskArn, name, caller.sourceIp, deps.clock.now()),
-    );
-    if (recorded.tenant === undefined) return { answer: 'leave', reason: 'the tenant has been deleted' };
-    tenant = recorded.tenant;
-    if (recorded.saved && tenant.incarnation.state !== 'gathering') {
-      await deps.dispatcher.look(tenant.tenantId, dutyOf(tenant));
-    }
+    const { name, taskArn } = admission.member;
+    const ip = caller.sourceIp;
+    // Checked before anything is recorded: a bad request must not make a member of its sender.
+    const sign = await leafSigner(deps, tenant, request.csrs);
+    const record = async () => {
+      const recorded = await updateTenant(deps, tenant, (stored) =>
+        withJoined(stored, taskArn, name, ip, deps.clock.now()),
+      );
+      if (recorded.saved && recorded.tenant && recorded.tenant.incarnation.state !== 'gathering') {
+        await deps.dispatcher.look(tenant.tenantId, dutyOf(recorded.tenant));
+      }
+      return recorded.tenant;
+    };
+    const [signed, recorded] = await Promise.all([sign({ name, ip }), record()]);
+    if (recorded === undefined) return { answer: 'leave', reason: 'the tenant has been deleted' };
+    certificates = signed;
+    tenant = recorded;
   }
   let answer = await answerFor(deps, tenant, request, certificates);
   for (let left = holdMs; left > 0 && isQuick(answer); left -= readEachMs) {

@@ -6,7 +6,7 @@ import * as x509 from '@peculiar/x509';
 import { clientTtl, clientUserSchema, isReservedUser } from '../core/client-user.ts';
 import { InvalidRequestError } from '../core/errors.ts';
 import type { MemberIdentity, Pki } from '../core/ports.ts';
-import type { NannyLeafRole } from '../core/wire/join.ts';
+import { type NannyLeafRole, nannyLeafRoles } from '../core/wire/join.ts';
 import {
   backdateMs,
   distinguishedName,
@@ -86,6 +86,10 @@ export function createPki(deps: PkiDeps): Pki {
         ttlSeconds: controlPlaneSeconds,
       });
       return { certificate: toPem(certificate), key: await exportKey(keys.privateKey) };
+    },
+
+    async checkMemberRequests(csrs) {
+      await Promise.all(nannyLeafRoles.map((role) => readRequest(csrs[role], `csrs.${role}`)));
     },
 
     async signMemberLeaves(ca, identity, csrs, caBundle) {

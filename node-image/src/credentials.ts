@@ -62,8 +62,8 @@ export function containerCredentials(
   now: () => Date,
 ): () => Promise<Credentials> {
   let kept: { credentials: Credentials; endsAt: number } | undefined;
-  return async () => {
-    if (kept && kept.endsAt - freshForMs > now().getTime()) return kept.credentials;
+  let asking: Promise<Credentials> | undefined;
+  const fetch = async (): Promise<Credentials> => {
     const token = source.tokenFile ? (await readFile(source.tokenFile, 'utf8')).trim() : source.token;
     const answer = await httpCall(new URL(source.uri), {
       method: 'GET',
@@ -83,5 +83,12 @@ export function containerCredentials(
     const credentials = { accessKeyId, secretAccessKey, sessionToken };
     kept = { credentials, endsAt: Date.parse(parsed.data.Expiration) };
     return credentials;
+  };
+  return async () => {
+    if (kept && kept.endsAt - freshForMs > now().getTime()) return kept.credentials;
+    asking ??= fetch().finally(() => {
+      asking = undefined;
+    });
+    return await asking;
   };
 }

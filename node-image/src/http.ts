@@ -10,6 +10,8 @@ export interface HttpCall {
   /** Source address of the connection. */
   readonly localAddress?: string;
   readonly agent?: https.Agent;
+  /** The call is on its way: from here on there is only the answer to wait for. */
+  readonly onSent?: (() => void) | undefined;
 }
 
 export interface HttpAnswer {
@@ -21,7 +23,7 @@ const maxAnswerBytes = 1024 * 1024;
 
 /** @throws TransientError when there was no answer in time */
 export async function httpCall(url: URL, call: HttpCall): Promise<HttpAnswer> {
-  const { method, headers, timeoutMs, localAddress, agent } = call;
+  const { method, headers, timeoutMs, localAddress, agent, onSent } = call;
   const start = url.protocol === 'https:' ? https.request : http.request;
   return await new Promise<HttpAnswer>((resolve, reject) => {
     const fail = (why: string, cause?: unknown) =>
@@ -49,6 +51,7 @@ export async function httpCall(url: URL, call: HttpCall): Promise<HttpAnswer> {
         resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
       );
     });
+    if (onSent) request.on('finish', onSent);
     request.end(call.body);
   });
 }

@@ -31,7 +31,8 @@ export class JoinRefusedError extends ControlPlaneError {
 
 /** @throws JoinRefusedError for a 4xx answer, TransientError for anything that passes by itself */
 export interface JoinClient {
-  join(request: JoinRequest): Promise<JoinAnswer>;
+  /** @param onSent called when the request is on its way */
+  join(request: JoinRequest, onSent?: () => void): Promise<JoinAnswer>;
   report(request: ReportRequest): Promise<ReportAnswer>;
   renew(request: RenewRequest): Promise<IssuedCertificates>;
   storage(request: { tenantId: string; memberName: string }): Promise<StorageAnswer>;
@@ -51,7 +52,12 @@ export interface JoinClientOptions {
 const timeoutMs = 15_000;
 
 export function createJoinClient(options: JoinClientOptions): JoinClient {
-  async function post<T>(route: string, schema: z.ZodType<T>, body: unknown): Promise<T> {
+  async function post<T>(
+    route: string,
+    schema: z.ZodType<T>,
+    body: unknown,
+    onSent?: () => void,
+  ): Promise<T> {
     const url = new URL(`${options.baseUrl}/${route}`);
     const text = JSON.stringify(body);
     const headers = signed(
@@ -74,6 +80,7 @@ export function createJoinClient(options: JoinClientOptions): JoinClient {
       body: text,
       timeoutMs,
       localAddress: options.ip,
+      onSent,
     });
     if (answer.status === 429 || answer.status >= 500) {
       throw new TransientError(`The control plane answered ${answer.status} to ${route}${reason(answer)}`);
@@ -93,7 +100,7 @@ export function createJoinClient(options: JoinClientOptions): JoinClient {
   }
 
   return {
-    join: (request) => post('join', joinAnswerSchema, request),
+    join: (request, onSent) => post('join', joinAnswerSchema, request, onSent),
     report: (request) => post('report', reportAnswerSchema, request),
     renew: (request) => post('renew', issuedCertificatesSchema, request),
     storage: (request) => post('storage', storageAnswerSchema, request),

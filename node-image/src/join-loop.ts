@@ -14,6 +14,8 @@ export interface JoinLoopOptions {
   readonly hasData: boolean;
   readonly log: Log;
   readonly timing: Timing;
+  /** Each time that the question is on its way: there is time until the answer. */
+  readonly onAsked?: () => void;
 }
 
 const backOff = { firstMs: 500, maxMs: 10_000 };
@@ -25,7 +27,7 @@ export async function joinUntilAnswered(
   options: JoinLoopOptions,
   signal: AbortSignal,
 ): Promise<FinalAnswer | undefined> {
-  const { who, client, leafKeys, hasData, log, timing } = options;
+  const { who, client, leafKeys, hasData, log, timing, onAsked } = options;
   let failures = 0;
   let said = '';
   const say = (text: string, level: 'info' | 'warn') => {
@@ -34,7 +36,7 @@ export async function joinUntilAnswered(
   };
   while (!signal.aborted) {
     try {
-      const answer = await client.join({ ...who, csrs: leafKeys.csrs, hasData });
+      const answer = await client.join({ ...who, csrs: leafKeys.csrs, hasData }, onAsked);
       failures = 0;
       if (answer.answer !== 'wait') return answer;
       say(`The control plane says wait: ${answer.reason}`, 'info');

@@ -4,10 +4,8 @@ import { createJoinClient } from './join-client.ts';
 import { createLog, sentence } from './log.ts';
 import type { RunningMember } from './member.ts';
 import { readTaskIdentity, type TaskIdentity } from './metadata.ts';
-import { runNanny } from './nanny.ts';
 import { S3Client } from './s3/client.ts';
 import { backOffMs, realTiming as timing } from './timing.ts';
-import { runWorker } from './work/worker.ts';
 
 /** Exit codes: 0 stopped or left, 1 a fault (ECS starts the container again), 2 an environment that cannot work. */
 const exitCodes = { done: 0, fault: 1, wrongEnvironment: 2 };
@@ -32,10 +30,12 @@ async function identify(metadataUri: string): Promise<TaskIdentity> {
 }
 
 async function main(env: NannyEnv): Promise<void> {
+  const credentials = containerCredentials(env.credentials, timing.now);
+  // Asked for beside the identity; who needs them asks again when this fails.
+  credentials().catch(() => undefined);
   const { taskArn, ip } = await identify(env.metadataUri);
   log.info('Nanny started', { tenant: env.tenantId, member: env.memberName, taskArn, ip });
   const { region, s3Endpoint: endpoint } = env;
-  const credentials = containerCredentials(env.credentials, timing.now);
   const client = createJoinClient({ baseUrl: env.joinUrl, region, credentials, ip, now: timing.now });
   const who = { tenantId: env.tenantId, memberName: env.memberName };
   const forStore = storageCredentials(() => client.storage(who), timing.now);
@@ -54,11 +54,13 @@ async function main(env: NannyEnv): Promise<void> {
     const onScratch = (scratch: { kill(): void }) => {
       killEtcd = () => scratch.kill();
     };
+    const { runWorker } = await import('./work/worker.ts');
     await runWorker({ ...options, onScratch });
   } else {
     const onMember = (member: RunningMember) => {
       killEtcd = () => member.killEtcd();
     };
+    const { runNanny } = await import('./nanny.ts');
     await runNanny({ ...options, onMember });
   }
 }

@@ -5,7 +5,7 @@ import type { NannyEnv } from './env.ts';
 import type { JoinClient } from './join-client.ts';
 import { type FinalAnswer, joinUntilAnswered } from './join-loop.ts';
 import { sentence } from './log.ts';
-import { RunningMember } from './member.ts';
+import type { RunningMember } from './member.ts';
 import { MemberDisk, type SavedState } from './member-disk.ts';
 import { endOrphan } from './orphan.ts';
 import { type Identity, PkiStore } from './pki-store.ts';
@@ -28,6 +28,12 @@ export interface NannyOptions {
   readonly onMember: (member: RunningMember) => void;
 }
 
+/**
+ * What only a member that runs needs is half of all there is to load: it is read while the control plane thinks about
+ * the join, not before.
+ */
+const loadMember = () => import('./member.ts');
+
 type Boot = Extract<FinalAnswer, { answer: 'boot' }>;
 
 /**
@@ -39,11 +45,12 @@ export async function runNanny(options: NannyOptions): Promise<void> {
   const who = { tenantId: env.tenantId, memberName: env.memberName };
   const disk = await MemberDisk.open(env.dataDir, who);
   const pki = new PkiStore(disk.root);
-  await endOrphan(disk.etcdDirectory, log, timing);
+  const orphanEnded = endOrphan(disk.etcdDirectory, log, timing);
   const join = async (signal: AbortSignal) => {
     const leafKeys = createLeafKeys(who.memberName);
     const hasData = disk.hasData();
-    const answer = await joinUntilAnswered({ who, client, leafKeys, hasData, log, timing }, signal);
+    const onAsked = () => void loadMember();
+    const answer = await joinUntilAnswered({ who, client, leafKeys, hasData, log, timing, onAsked }, signal);
     return { answer, leafKeys };
   };
 
@@ -69,6 +76,8 @@ export async function runNanny(options: NannyOptions): Promise<void> {
     log.info(`Leaving: ${reason}`);
     leaving.resolve();
   };
+  const { RunningMember } = await loadMember();
+  await orphanEnded;
   const member = new RunningMember({ ...options, etcdDir: env.etcdDir, who, disk, pki, identity, onLeave });
   options.onMember(member);
   await member.start();

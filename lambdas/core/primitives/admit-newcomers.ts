@@ -3,7 +3,7 @@ import { membersIn } from '../members.ts';
 import type { Member, MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, step, taskEnd, taskState } from '../step.ts';
-import { waitSoon } from './decide.ts';
+import { waitForRecord, waitSoon } from './decide.ts';
 import { isServing, type QuorumView, quorumView, statusOf, tellOf } from './quorum-view.ts';
 
 /** A task that runs but has not joined by then never will (Fargate pulls an image in about a minute). */
@@ -51,7 +51,7 @@ export function admitNewcomers(
     case 'requested':
       return finish(view);
     case 'launching':
-      return waitSoon('wait-for-members', `${newcomer.name} has not joined yet`, 5);
+      return waitForRecord('wait-for-members', `${newcomer.name} has not joined yet`, 5);
     case 'joined':
       return add(newcomer, tenant, view, now);
     case 'learner':

@@ -9,6 +9,15 @@ export const waitSoon = (name: string, reason: string, recheckSeconds = 2): Deci
   soon: true,
 });
 
+/** The same for what somebody else writes into the record: only that is watched, nobody is asked meanwhile. */
+export const waitForRecord = (name: string, reason: string, recheckSeconds: number): Decision => ({
+  kind: 'wait',
+  name,
+  reason,
+  recheckSeconds,
+  soon: 'record',
+});
+
 export const waitLong = (name: string, reason: string, recheckSeconds: number): Decision => ({
   kind: 'wait',
   name,

@@ -5,6 +5,7 @@ import type { Member } from '../model/member.ts';
 import type { Incarnation, TenantRecord } from '../model/tenant.ts';
 import { chooseZones } from '../spread.ts';
 import { type Decision, type Observation, step, taskEnd, taskState } from '../step.ts';
+import { waitForRecord } from './decide.ts';
 
 /** A task that runs but has not joined by then never will (Fargate pulls an image in about a minute). */
 const joinLimitMs = 10 * 60_000;
@@ -54,13 +55,7 @@ export function gather(
 
 function awaitJoin(wanted: readonly Member[]): Decision {
   const joined = wanted.filter((member) => member.state === 'joined').length;
-  return {
-    kind: 'wait',
-    name: 'wait-for-members',
-    reason: `${joined} of ${wanted.length} members have joined`,
-    recheckSeconds: 5,
-    soon: true,
-  };
+  return waitForRecord('wait-for-members', `${joined} of ${wanted.length} members have joined`, 5);
 }
 
 /** Waits until every member is ready, so that none is left behind by the latch: after it nobody may boot as new. */

@@ -29,7 +29,7 @@ export { admitNewcomers, nameVoters, whyBehind } from './admit-newcomers.ts';
 export { chooseLeaver, chooseReplaced, chooseSuccessor, type Leavers, zoneForNewcomer } from './choose.ts';
 export { clearLeaving, recordPromoted } from './clear-leaving.ts';
 export { converge, isConverged, preflight } from './converge.ts';
-export { firstOf, waitLong, waitSoon } from './decide.ts';
+export { firstOf, waitForRecord, waitLong, waitSoon } from './decide.ts';
 export { fence, replaceIncarnation } from './fence.ts';
 export { gather } from './gather.ts';
 export { isOutdated, madeFor, outdatedFields, type TaskDefinitions } from './outdated.ts';
