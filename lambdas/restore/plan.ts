@@ -1,12 +1,6 @@
+import { membersIn } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
-import {
-  clearLeaving,
-  gather,
-  nameVoters,
-  quorumView,
-  replaceIncarnation,
-  waitLong,
-} from '../core/primitives/index.ts';
+import { clearLeaving, gather, replaceIncarnation, waitLong } from '../core/primitives/index.ts';
 import { planHibernate } from '../core/restore/hibernate.ts';
 import { prepareRestore } from '../core/restore/prepare.ts';
 import { reportOf, tellReport } from '../core/restore/report.ts';
@@ -39,7 +33,7 @@ export function planRestore(
     case 'wake':
       return tenant.status.phase === 'hibernated'
         ? replaceIncarnation(tenant, observation, now, tenant.status.source)
-        : serve(tenant, observation, now, 'The cluster is awake.');
+        : serve(tenant, observation, 'The cluster is awake.');
     default:
       return planInPlace(tenant, observation, now, zones);
   }
@@ -58,7 +52,7 @@ function planInPlace(
   const { prepared, pin, failed } = restore;
   if (incarnation.number > restore.incarnation) {
     const report = reportOf(restore, now, true);
-    return serve(tenant, observation, now, report ? tellReport(report) : 'Restored.', report);
+    return serve(tenant, observation, report ? tellReport(report) : 'Restored.', report);
   }
   if (failed !== undefined) {
     return work?.operationId === operationId
@@ -78,14 +72,20 @@ function planInPlace(
 function serve(
   tenant: TenantRecord,
   observation: Observation,
-  now: Date,
   message: string,
   report?: ReturnType<typeof reportOf>,
 ): Decision {
   if (tenant.status.phase !== 'recovering') {
     return step({ kind: 'close-operation', message, ...(report && { report }) });
   }
-  return nameVoters(tenant, observation, quorumView(tenant, observation, now)) ?? step({ kind: 'publish' });
+  // All of them, as at create: whoever seems not well at this very moment would stay without a name, since nobody looks
+  // for that once the operation is over.
+  const nameless = membersIn(tenant, 'voting')
+    .map(({ name }) => name)
+    .filter((name) => !observation.names.includes(name));
+  return nameless.length > 0 && tenant.nameServiceId !== undefined
+    ? step({ kind: 'register-names', members: nameless })
+    : step({ kind: 'publish' });
 }
 
 const fail = (message: string): Decision => step({ kind: 'close-operation', failed: true, message });

@@ -158,3 +158,63 @@ test('two steps that undo each other are not taken as fast as calls go', async (
   expect(taken.length).toBeLessThanOrEqual(2 + 3_000 / 150);
   expect(dispatcher.sent).toEqual([{ tenantId: 'acme', duty: 'create', delaySeconds: 1 }]);
 });
+
+/** One look that waits, `atMs` from its beginning something is written into the record; how often nannies were asked until then. */
+async function awaiting(soon: true | 'record', atMs: number) {
+  const start = new Date('2026-01-01T00:00:00Z').getTime();
+  let ms = start;
+  const store = new InMemoryTenantStore();
+  await store.create(
+    newTenant('acme', new Date(start), { ulid: () => 'op', clusterToken: () => 't' }).record,
+  );
+  let written = false;
+  let observed = 0;
+  const deps = {
+    store,
+    dispatcher: new FakeDispatcher(),
+    cell: { subnets: [] },
+    clock: {
+      now: () => new Date(ms),
+      sleep: async (some: number) => {
+        // Heartbeats keep out of it.
+        if (some >= 1_000) return await new Promise<void>(() => undefined);
+        ms += some;
+        if (written || ms - start < atMs) return;
+        written = true;
+        const stored = (await store.get('acme'))!;
+        const next = { ...stored, highestRevision: 7, recordVersion: stored.recordVersion + 1 };
+        await store.save(next, stored.recordVersion);
+      },
+    },
+    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
+    log: { info() {}, warn() {}, error() {} },
+  } as unknown as ReconcileDeps;
+  const work: Work = {
+    duty: 'create',
+    observer: () => ({
+      forget() {},
+      async observe() {
+        observed += 1;
+        return { tasks: {}, names: [], nannies: {} };
+      },
+    }),
+    plan: (tenant) =>
+      tenant.highestRevision === 7
+        ? { kind: 'done' }
+        : { kind: 'wait', name: 'wait-for-members', reason: 'not yet', recheckSeconds: 5, soon },
+    performers: {} as Work['performers'],
+  };
+  expect(await reconcile(deps, work, 'acme', new Date(start + 60_000))).toBe('done');
+  return { lateMs: ms - start - atMs, observed };
+}
+
+test('a look that stays awake goes on as soon as the record has changed, however long its nap', async () => {
+  for (const soon of [true, 'record'] as const) {
+    expect((await awaiting(soon, 1_310)).lateMs).toBeLessThan(40);
+  }
+});
+
+test('nannies are not asked for what can only be read in the record', async () => {
+  expect((await awaiting('record', 150)).observed).toBe(2);
+  expect((await awaiting(true, 150)).observed).toBeGreaterThan(2);
+});

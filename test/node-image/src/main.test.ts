@@ -42,6 +42,24 @@ test('a wrong environment ends with code 2 and a sentence', async () => {
   expect(nanny.lines).toHaveLength(1);
 });
 
+test('does not load what only a member that runs needs before it asks whether it may be one', async () => {
+  const spy = join(dir, 'loaded.cjs');
+  writeFileSync(
+    spy,
+    `process.on('exit', () => console.log(JSON.stringify({ msg: process.moduleLoadList.join(' ') })));`,
+  );
+  const loaded = async (env: Record<string, string>) => {
+    const nanny = new NannyProcess(bundle, { ...env, NODE_OPTIONS: `--require ${spy}` });
+    await nanny.exited;
+    return said(nanny);
+  };
+  const before = await loaded({});
+  for (const name of ['https', 'crypto']) expect(before).toContain(`NativeModule ${name} `);
+  for (const name of ['http2', 'child_process', 'zlib']) expect(before).not.toContain(`NativeModule ${name}`);
+  // It has been told to boot: only then is there something to run.
+  expect(await loaded(environment())).toContain('NativeModule http2');
+});
+
 test('an image without the wanted etcd version ends with code 1 and a sentence', async () => {
   const nanny = new NannyProcess(bundle, environment());
   expect(await nanny.exited).toEqual({ code: 1, signal: null });
