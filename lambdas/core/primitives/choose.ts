@@ -15,19 +15,32 @@ export const zoneForNewcomer = (tenant: TenantRecord, zones: readonly string[], 
     turn,
   )[0]!;
 
-/** Whoever is furthest along; members that stay before members that are to be replaced on request. */
+/** Entries that a member in sync may be behind: all write, and each of them is asked at another moment. */
+const inSyncGap = 1_000;
+
+/**
+ * Members that stay before members that are to be replaced on request, those in sync before others; then whoever has run
+ * longest: etcd refuses every change of members until its leader has been connected to all of them for 5 s
+ * (HealthInterval), which whoever has just come has not.
+ */
 export function chooseSuccessor(
   tenant: TenantRecord,
   observation: Observation,
   view: QuorumView,
   leaves: string,
 ): Voter | undefined {
-  const goesLater = (voter: Voter): boolean => voter.name in (tenant.replaceRequests ?? {});
+  const candidates = view.healthy.filter((voter) => voter.name !== leaves);
   const index = (voter: Voter): number =>
     statusOf(voter.name, tenant, observation)?.self?.raftAppliedIndex ?? 0;
-  return view.healthy
-    .filter((voter) => voter.name !== leaves)
-    .sort((a, b) => Number(goesLater(a)) - Number(goesLater(b)) || index(b) - index(a) || byName(a, b))[0];
+  const furthest = Math.max(...candidates.map(index));
+  const runsSince = ({ joinedAt, made }: Voter): number =>
+    Math.max(Date.parse(joinedAt), Date.parse(made?.swappedAt ?? joinedAt));
+  const keys = (voter: Voter): number[] => [
+    voter.name in (tenant.replaceRequests ?? {}) ? 1 : 0,
+    furthest - index(voter) > inSyncGap ? 1 : 0,
+    runsSince(voter),
+  ];
+  return candidates.sort((a, b) => compare(keys(a), keys(b)) || byName(a, b))[0];
 }
 
 export interface Leavers {
