@@ -57,6 +57,9 @@ export const etcdCluster = (tenant: TenantRecord): Record<string, string> =>
     ),
   );
 
+/** Longer than etcd keeps a proposal that it cannot decide (ReqTimeout: 5 s and two elections). */
+const lateAddMs = 10_000;
+
 /** On its way out: keeps what is needed to stop its task. */
 export function leaving(member: Member, reason: string, at: string): MemberIn<'leaving'> {
   if (member.state === 'leaving') return member;
@@ -69,6 +72,9 @@ export function leaving(member: Member, reason: string, at: string): MemberIn<'l
     ...('taskArn' in member && { taskArn: member.taskArn }),
     ...('ip' in member && { ip: member.ip }),
     ...('etcdId' in member && { etcdId: member.etcdId }),
+    ...(member.state === 'joined' && {
+      maybeAddedUntil: new Date(Date.parse(at) + lateAddMs).toISOString(),
+    }),
     leavingSince: at,
     reason,
   };

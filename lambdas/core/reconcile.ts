@@ -34,7 +34,7 @@ export interface Work {
   readonly performers: Performers;
   /** In all that one look stays awake for things expected within seconds. @default 3 s */
   readonly awakeMs?: number;
-  /** How often it looks meanwhile. @default soon at first, then less and less often: 40 to 200 ms */
+  /** How often it looks meanwhile. @default soon at first, then less and less often */
   readonly pollMs?: number;
   /** What was asked for is not there yet: looked at again after. @default 1 s */
   readonly repeatSeconds?: (tenant: TenantRecord, now: Date) => number;
@@ -57,10 +57,20 @@ export type LookResult =
 
 /** How long one look stays awake for things expected within seconds. */
 const awakeMs = 3_000;
-/** Between its looks meanwhile: what follows a step mostly comes at once, and what has not come by then takes a while. */
-const naps = { firstMs: 40, growth: 1.25, mostMs: 200 };
-/** Meanwhile the record is read this often: a member that has joined ends the nap. */
-const glanceMs = 30;
+/**
+ * Between its looks meanwhile. `look`: what follows a step mostly comes at once, and what has not come by then takes a
+ * while. `again`: a step that came to nothing is tried less and less often; leadership that cannot be handed over costs
+ * writes each time. `record`: only the record can bring it, and ECS is asked no more often anyway (observe.ts).
+ */
+const naps = {
+  look: { firstMs: 40, mostMs: 200 },
+  again: { firstMs: 150, mostMs: 500 },
+  record: { firstMs: 800, mostMs: 800 },
+};
+type Nap = keyof typeof naps;
+const napGrowth = 1.25;
+/** Meanwhile the record is read this often: news in it, such as a member that has joined, end the nap. */
+const glanceMs = 40;
 /** A holder that is alive is done or waiting within seconds; one that died holds the lease a few seconds more. */
 const busyRetrySeconds = 2;
 const faultRetrySeconds = 5;
@@ -152,15 +162,17 @@ async function loop(
   const observer = work.observer();
   const timeLeft = (): number => deadline.getTime() - deps.clock.now().getTime();
   let awake = work.awakeMs ?? awakeMs;
-  let napMs = naps.firstMs;
+  /** Since the last step that was news. */
+  let napped = 0;
   const taken = new Set<string>();
   let told = work.beside !== undefined;
 
-  const nap = async (on?: 'record'): Promise<boolean> => {
+  const nap = async (kind: Nap): Promise<boolean> => {
     if (awake <= 0 || timeLeft() < stepRoomMs) return false;
-    const sleepMs = work.pollMs ?? (on === 'record' ? naps.mostMs : napMs);
+    const { firstMs, mostMs } = naps[kind];
+    const sleepMs = work.pollMs ?? Math.min(mostMs, firstMs * napGrowth ** napped);
     awake -= sleepMs;
-    napMs = Math.min(naps.mostMs, napMs * naps.growth);
+    napped += 1;
     const { recordVersion } = held.tenant();
     for (let left = sleepMs; left > 0 && held.tenant().recordVersion === recordVersion; left -= glanceMs) {
       await deps.clock.sleep(Math.min(left, glanceMs));
@@ -205,7 +217,7 @@ async function loop(
     }
     // The same step on the same record again: the world has not caught up yet, or two steps undo each other. Do not spin.
     const again = taken.has(signatureOf(tenant, wanted));
-    if ((again && !(await nap())) || timeLeft() < stepRoomMs) {
+    if ((again && !(await nap('again'))) || timeLeft() < stepRoomMs) {
       await requeue(deps, work, held, work.repeatSeconds?.(tenant, now) ?? 1);
       return 'waiting';
     }
@@ -224,7 +236,7 @@ async function loop(
       return 'waiting';
     }
     if (changesWhatIsCached.includes(wanted.kind)) observer.forget();
-    if (!again) napMs = naps.firstMs;
+    if (!again) napped = 0;
     taken.add(signatureOf(held.tenant(), wanted));
   }
 }
@@ -239,7 +251,7 @@ async function rest(
   held: HeldTenant,
   journal: Journal,
   decision: Exclude<Decision, { kind: 'step' }>,
-  nap: (on?: 'record') => Promise<boolean>,
+  nap: (kind: Nap) => Promise<boolean>,
 ): Promise<LookResult | 'again'> {
   switch (decision.kind) {
     case 'done':
@@ -252,7 +264,7 @@ async function rest(
       return 'blocked';
     case 'wait':
       journal.waiting(decision.name, decision.reason);
-      if (decision.soon && (await nap(decision.soon === 'record' ? 'record' : undefined))) return 'again';
+      if (decision.soon && (await nap(decision.soon === 'record' ? 'record' : 'look'))) return 'again';
       await requeue(deps, work, held, decision.recheckSeconds);
       return 'waiting';
   }

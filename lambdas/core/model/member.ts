@@ -76,6 +76,8 @@ export const memberSchema = z.discriminatedUnion('state', [
     ip: z.ipv4().optional(),
     /** Set while it is still in etcd's member list; cleared by the step that removed it there. */
     etcdId: etcdIdSchema.optional(),
+    /** etcd was perhaps asked to add it, and what has had no answer may yet be carried out: not forgotten before. */
+    maybeAddedUntil: isoTimeSchema.optional(),
     leavingSince: isoTimeSchema,
     reason: z.string(),
   }),

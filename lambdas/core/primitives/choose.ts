@@ -15,8 +15,11 @@ export const zoneForNewcomer = (tenant: TenantRecord, zones: readonly string[], 
     turn,
   )[0]!;
 
-/** Entries that a member in sync may be behind: all write, and each of them is asked at another moment. */
-const inSyncGap = 1_000;
+/**
+ * Entries that a member in sync may seem to be behind: clients write, and each member is asked at a moment of its own. To
+ * one that really lags etcd hands nothing over, and takes no writes while it tries.
+ */
+const inSyncGap = 500;
 
 /**
  * Members that stay before members that are to be replaced on request, those in sync before others; then whoever has run

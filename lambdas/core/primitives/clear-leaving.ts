@@ -2,7 +2,7 @@ import { membersIn } from '../members.ts';
 import type { MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, step, taskState } from '../step.ts';
-import { waitSoon } from './decide.ts';
+import { waitLong, waitSoon } from './decide.ts';
 import { entryOf, type QuorumView, votesAlready } from './quorum-view.ts';
 
 /**
@@ -50,7 +50,11 @@ export function clearLeaving(
     // Forgetting one that etcd may still list would leave a member that no record knows.
     return waitSoon('wait-for-member-list', 'the member list cannot be read now', 5);
   }
-  return step({ kind: 'forget-members', members: [...names] });
+  const late = outgoing.filter(({ maybeAddedUntil: until }) => view && until && now < new Date(until));
+  const forgotten = outgoing.filter((member) => !late.includes(member)).map(({ name }) => name);
+  if (forgotten.length > 0) return step({ kind: 'forget-members', members: forgotten });
+  const reason = `etcd may still add ${late.map(({ name }) => name).join(', ')}: it was asked to and has not answered`;
+  return waitLong('wait-for-member-list', reason, 5);
 }
 
 /** Goes before everything else: what the record counts as a voter has left already. */
