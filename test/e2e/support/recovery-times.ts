@@ -102,6 +102,8 @@ export function recoveryTimes<T extends Topic>(cloud: TestCloud, topic: T): Reco
       const wanted = (await cloud.tenant(tenantId)).spec.members;
       const witness = await etcdWitness(cloud, tenantId);
       try {
+        // A repair may be over before the client has retried: one retry is no promise for two faults at once.
+        await load.settles();
         await load.lap();
         const hurtAt = Date.now();
         await hurt();

@@ -117,6 +117,7 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
         connection.avoidUntil = Date.now() + avoidMs;
         connection.unanswered = true;
       }
+      if (error instanceof Error) error.message += ` from ${connection.endpoint}`;
       throw error;
     } finally {
       connection.pending -= 1;
@@ -198,14 +199,12 @@ const waitsLong = ({ pending, answeredAt }: Connection, now: number): boolean =>
 
 /**
  * In turn; who was silent lately comes last, also one that may be frozen: others wait there for an answer. Where all are
- * silent, as after a leader's death, who has answered last is the likeliest to be there.
+ * silent, as after a leader's death, each has its turn: the leader that froze may well have been the last to answer.
  */
 function inOrder(connections: readonly Connection[], turn: number): Connection[] {
   const now = Date.now();
   const avoided = (connection: Connection) => connection.avoidUntil > now || waitsLong(connection, now);
   return connections
     .map((_, index) => connections[(turn + index) % connections.length]!)
-    .sort(
-      (a, b) => Number(avoided(a)) - Number(avoided(b)) || (avoided(a) ? b.answeredAt - a.answeredAt : 0),
-    );
+    .sort((a, b) => Number(avoided(a)) - Number(avoided(b)));
 }
