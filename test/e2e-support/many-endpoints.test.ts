@@ -78,6 +78,22 @@ test('when all are silent each has its turn: the one that froze may have been th
   expect(new Set(tried.slice(2)).size).toBe(2);
 });
 
+test('a call that gets no answer says nothing of an endpoint that has answered others since', async () => {
+  const answer = () => both.call(3_000, async () => 'an answer');
+  await until('both to answer again', async () => {
+    await answer();
+    return both.silent() === 0;
+  });
+  const late = Promise.withResolvers<never>();
+  const begunAt = Date.now();
+  const first = both.call(3_000, () => late.promise);
+  await until('the clock to have moved on', () => Date.now() > begunAt, { everyMs: 1 });
+  for (let call = 0; call < 4; call += 1) await answer();
+  late.reject(new Error('DEADLINE_EXCEEDED'));
+  await expect(first).rejects.toThrow();
+  expect(both.silent()).toBe(0);
+});
+
 test('an endpoint without an answer is silent until it answers, or until its connection is gone', async () => {
   const unanswered = () => etcd.call(3_000, () => Promise.reject(new Error('DEADLINE_EXCEEDED')));
   await expect(unanswered()).rejects.toThrow();

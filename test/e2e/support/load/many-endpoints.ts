@@ -106,6 +106,7 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
     run: (client: Etcd3, deadline: Date) => Promise<T>,
   ): Promise<T> {
     connection.pending += 1;
+    const begunAt = Date.now();
     try {
       const answer = await run(connection.client, new Date(Date.now() + deadlineMs));
       connection.answeredAt = Date.now();
@@ -113,7 +114,8 @@ export function manyEndpoints(credentials: KeyPair): ManyEndpoints {
       connection.unanswered = false;
       return answer;
     } catch (error) {
-      if (noAnswer(error)) {
+      // What a dead leader took with it is never answered by who passed it on: others have been since.
+      if (noAnswer(error) && connection.answeredAt <= begunAt) {
         connection.avoidUntil = Date.now() + avoidMs;
         connection.unanswered = true;
       }
