@@ -7,19 +7,26 @@ import { FakeDispatcher } from '../fakes/fake-dispatcher.ts';
 import { InMemoryTenantStore } from '../fakes/in-memory-tenant-store.ts';
 import { newTenant } from '../fakes/sim/tenants.ts';
 
+const depsOf = (over: object): ReconcileDeps =>
+  ({
+    dispatcher: new FakeDispatcher(),
+    cell: { subnets: [] },
+    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
+    log: { info() {}, warn() {}, error() {} },
+    ...over,
+  }) as unknown as ReconcileDeps;
+
 test('a fault that has cost the lease as well is no failed look: the new holder goes on', async () => {
   const now = new Date('2026-01-01T00:00:00Z');
   const store = new InMemoryTenantStore();
   await store.create(newTenant('acme', now, { ulid: () => 'op', clusterToken: () => 't' }).record);
   const dispatcher = new FakeDispatcher();
-  const deps = {
+  const deps = depsOf({
     store,
     dispatcher,
     // Heartbeats sleep for ever.
     clock: { now: () => now, sleep: () => new Promise<void>(() => undefined) },
-    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
-    log: { info() {}, warn() {}, error() {} },
-  } as unknown as ReconcileDeps;
+  });
   const work: Work = {
     duty: 'create',
     observer: () => ({
@@ -53,15 +60,12 @@ async function beside(plan: Work['plan'], begun = true) {
   await store.putOperation({ ...operation, kind: 'backup' });
   const dispatcher = new FakeDispatcher();
   const counted: FleetFigures[] = [];
-  const deps = {
+  const deps = depsOf({
     store,
     dispatcher,
     metrics: { tenant() {}, fleet: (figures: FleetFigures) => void counted.push(figures) },
-    cell: { subnets: [] },
     clock: { now: () => now, sleep: async () => undefined },
-    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
-    log: { info() {}, warn() {}, error() {} },
-  } as unknown as ReconcileDeps;
+  });
   const work: Work = {
     duty: 'backup',
     beside: { mayWork: () => true, withFailure: (tenant) => tenant, failure: () => undefined },
@@ -124,19 +128,16 @@ test('two steps that undo each other are not taken as fast as calls go', async (
   await store.create(newTenant('acme', now, { ulid: () => 'op', clusterToken: () => 't' }).record);
   const dispatcher = new FakeDispatcher();
   const taken: string[] = [];
-  const deps = {
+  const deps = depsOf({
     store,
     dispatcher,
-    cell: { subnets: [] },
     clock: {
       now: () => new Date(ms),
       sleep: async (some: number) => {
         ms += some;
       },
     },
-    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
-    log: { info() {}, warn() {}, error() {} },
-  } as unknown as ReconcileDeps;
+  });
   const take = async ({ kind }: Step) => {
     taken.push(kind);
     return { message: kind };
@@ -169,10 +170,8 @@ async function awaiting(soon: true | 'record', atMs: number) {
   );
   let written = false;
   let observed = 0;
-  const deps = {
+  const deps = depsOf({
     store,
-    dispatcher: new FakeDispatcher(),
-    cell: { subnets: [] },
     clock: {
       now: () => new Date(ms),
       sleep: async (some: number) => {
@@ -186,9 +185,7 @@ async function awaiting(soon: true | 'record', atMs: number) {
         await store.save(next, stored.recordVersion);
       },
     },
-    ids: { ulid: () => 'us', memberName: () => 'm00000000', clusterToken: () => 't' },
-    log: { info() {}, warn() {}, error() {} },
-  } as unknown as ReconcileDeps;
+  });
   const work: Work = {
     duty: 'create',
     observer: () => ({
