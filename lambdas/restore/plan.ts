@@ -1,6 +1,6 @@
 import { membersIn } from '../core/members.ts';
 import type { TenantRecord } from '../core/model/tenant.ts';
-import { clearLeaving, gather, replaceIncarnation, waitLong } from '../core/primitives/index.ts';
+import { clearLeaving, gather, nameThose, replaceIncarnation, waitLong } from '../core/primitives/index.ts';
 import { planHibernate } from '../core/restore/hibernate.ts';
 import { prepareRestore } from '../core/restore/prepare.ts';
 import { reportOf, tellReport } from '../core/restore/report.ts';
@@ -80,12 +80,7 @@ function serve(
   }
   // All of them, as at create: whoever seems not well at this very moment would stay without a name, since nobody looks
   // for that once the operation is over.
-  const nameless = membersIn(tenant, 'voting')
-    .map(({ name }) => name)
-    .filter((name) => !observation.names.includes(name));
-  return nameless.length > 0 && tenant.nameServiceId !== undefined
-    ? step({ kind: 'register-names', members: nameless })
-    : step({ kind: 'publish' });
+  return nameThose(tenant, observation, membersIn(tenant, 'voting')) ?? step({ kind: 'publish' });
 }
 
 const fail = (message: string): Decision => step({ kind: 'close-operation', failed: true, message });

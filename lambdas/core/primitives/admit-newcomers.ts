@@ -4,7 +4,7 @@ import type { Member, MemberIn } from '../model/member.ts';
 import type { TenantRecord } from '../model/tenant.ts';
 import { type Decision, type Observation, step, taskEnd, taskState } from '../step.ts';
 import { waitForRecord, waitSoon } from './decide.ts';
-import { isServing, type QuorumView, quorumView, statusOf, tellOf } from './quorum-view.ts';
+import { isServing, type QuorumView, quorumView, statusOf, tellOf, type Voter } from './quorum-view.ts';
 
 /** A task that runs but has not joined by then never will (Fargate pulls an image in about a minute). */
 const joinLimitMs = 10 * 60_000;
@@ -77,10 +77,21 @@ export function nameVoters(
   view: QuorumView,
   draining?: string,
 ): Decision | undefined {
+  return nameThose(
+    tenant,
+    observation,
+    view.healthy.filter(({ name }) => name !== draining),
+  );
+}
+
+/** Those of them that have no name yet get theirs. */
+export function nameThose(
+  tenant: TenantRecord,
+  observation: Observation,
+  voters: readonly Voter[],
+): Decision | undefined {
   if (tenant.nameServiceId === undefined) return undefined;
-  const nameless = view.healthy
-    .map((member) => member.name)
-    .filter((name) => name !== draining && !observation.names.includes(name));
+  const nameless = voters.map(({ name }) => name).filter((name) => !observation.names.includes(name));
   return nameless.length > 0 ? step({ kind: 'register-names', members: nameless }) : undefined;
 }
 

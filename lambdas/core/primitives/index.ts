@@ -25,7 +25,7 @@
  * (Outcome.notYet), never a failure. `remove-member` is the one step out for members of every state, whether etcd knows
  * them or not; the performer finds out, and clearLeaving takes them from there.
  */
-export { admitNewcomers, nameVoters, whyBehind } from './admit-newcomers.ts';
+export { admitNewcomers, nameThose, nameVoters, whyBehind } from './admit-newcomers.ts';
 export { chooseLeaver, chooseReplaced, chooseSuccessor, type Leavers, zoneForNewcomer } from './choose.ts';
 export { clearLeaving, recordPromoted } from './clear-leaving.ts';
 export { converge, isConverged, preflight } from './converge.ts';
