@@ -18,6 +18,17 @@ const answerSchema = z.object({
   Expiration: z.string(),
 });
 
+/** Who asks while a call is under way shares its answer. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | undefined;
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
+}
+
 /** Part of their life after which credentials of the store are asked for anew. */
 const renewedAfter = 3 / 4;
 
@@ -30,20 +41,16 @@ export function storageCredentials(
   now: () => Date,
 ): () => Promise<Credentials> {
   let kept: { answer: StorageAnswer; renewAtMs: number; endsAtMs: number } | undefined;
-  let asking: Promise<void> | undefined;
-  const fetch = async () => {
+  const fetch = shared(async () => {
     const askedAtMs = now().getTime();
     const answer = await ask();
     const endsAtMs = Date.parse(answer.expiration);
     kept = { answer, endsAtMs, renewAtMs: askedAtMs + (endsAtMs - askedAtMs) * renewedAfter };
-  };
+  });
   return async () => {
     if (kept === undefined || kept.renewAtMs <= now().getTime()) {
-      asking ??= fetch().finally(() => {
-        asking = undefined;
-      });
       try {
-        await asking;
+        await fetch();
       } catch (error) {
         if (kept === undefined || kept.endsAtMs <= now().getTime()) throw error;
       }
@@ -62,8 +69,7 @@ export function containerCredentials(
   now: () => Date,
 ): () => Promise<Credentials> {
   let kept: { credentials: Credentials; endsAt: number } | undefined;
-  let asking: Promise<Credentials> | undefined;
-  const fetch = async (): Promise<Credentials> => {
+  const fetch = shared(async (): Promise<Credentials> => {
     const token = source.tokenFile ? (await readFile(source.tokenFile, 'utf8')).trim() : source.token;
     const answer = await httpCall(new URL(source.uri), {
       method: 'GET',
@@ -83,12 +89,6 @@ export function containerCredentials(
     const credentials = { accessKeyId, secretAccessKey, sessionToken };
     kept = { credentials, endsAt: Date.parse(parsed.data.Expiration) };
     return credentials;
-  };
-  return async () => {
-    if (kept && kept.endsAt - freshForMs > now().getTime()) return kept.credentials;
-    asking ??= fetch().finally(() => {
-      asking = undefined;
-    });
-    return await asking;
-  };
+  });
+  return async () => (kept && kept.endsAt - freshForMs > now().getTime() ? kept.credentials : await fetch());
 }
