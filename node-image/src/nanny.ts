@@ -61,6 +61,8 @@ export async function runNanny(options: NannyOptions): Promise<void> {
   const resumed = identity !== undefined;
   if (identity === undefined) {
     const { answer, leafKeys } = await join(stop);
+    // Also by who leaves: nobody else would end it.
+    await orphanEnded;
     if (answer === undefined) return;
     if (answer.answer === 'leave') return log.info(`Leaving: ${answer.reason}`);
     if (answer.answer === 'work')

@@ -1,7 +1,8 @@
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { bundleNanny } from '../../../node-image/bundle.ts';
 import { FakeControlPlane } from './support/fake-control-plane.ts';
 import { NannyProcess } from './support/nanny-process.ts';
@@ -71,6 +72,24 @@ test('a member that is not wanted ends with code 0', async () => {
   const nanny = new NannyProcess(bundle, environment());
   expect(await nanny.exited).toEqual({ code: 0, signal: null });
   expect(said(nanny)).toContain('Leaving: the tenant is being deleted');
+});
+
+test('a nanny that leaves at once ends the etcd that an earlier one has left on its disk', async () => {
+  controlPlane.answerJoin = async () => ({ answer: 'leave', reason: 'the tenant is being deleted' });
+  const dataDir = join(dir, 'data/maaaaaaa1/etcd');
+  const orphan = spawn(
+    process.execPath,
+    ['-e', 'setInterval(() => {}, 1e3)', '--', `--data-dir=${dataDir}`],
+    {
+      argv0: '/opt/etcd',
+      stdio: 'ignore',
+    },
+  );
+  onTestFinished(() => void orphan.kill('SIGKILL'));
+  const ended = new Promise((resolve) => orphan.on('exit', (_code, signal) => resolve(signal)));
+  const nanny = new NannyProcess(bundle, environment());
+  expect(await nanny.exited).toEqual({ code: 0, signal: null });
+  expect(await ended).toBe('SIGKILL');
 });
 
 test('a disk with data but damaged certificates asks for new ones', async () => {
