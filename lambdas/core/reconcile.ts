@@ -173,9 +173,11 @@ async function loop(
     const sleepMs = work.pollMs ?? Math.min(mostMs, firstMs * napGrowth ** napped);
     awake -= sleepMs;
     napped += 1;
+    // Who says itself how often it looks reads no more often than that.
+    const glance = work.pollMs ?? glanceMs;
     const { recordVersion } = held.tenant();
-    for (let left = sleepMs; left > 0 && held.tenant().recordVersion === recordVersion; left -= glanceMs) {
-      await deps.clock.sleep(Math.min(left, glanceMs));
+    for (let left = sleepMs; left > 0 && held.tenant().recordVersion === recordVersion; left -= glance) {
+      await deps.clock.sleep(Math.min(left, glance));
       await held.refresh();
     }
     await held.ensure();
